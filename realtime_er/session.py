@@ -1,0 +1,641 @@
+"""The composition root: builds everything in flow order, owns every thread, closes in reverse.
+
+    source ─> microphone ─┬─> speech ─> asr ─┐
+              (producer)  └─> audio ─────────┤
+              camera ────────> face ─────────┴─> fuse ─> estimates()
+
+Only this module starts or joins a thread.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from realtime_er.accounting import Accounting, EdgeAccount, StreamTally
+from realtime_er.clock import Clock, SessionClock, VirtualClock
+from realtime_er.config import Config
+from realtime_er.decision import DecisionMaker, attribute
+from realtime_er.errors import ClosedError, ConfigError, SessionError, WorkerFault
+from realtime_er.messages import (
+    LABELS,
+    MODALITIES,
+    Absence,
+    AudioBlock,
+    Estimate,
+    Event,
+    FaceReport,
+    FloatArray,
+    Gap,
+    Health,
+    Hypothesis,
+    Snapshot,
+    SpeechActivity,
+    SpeechSegment,
+    VideoFrame,
+)
+from realtime_er.models import Models
+from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
+from realtime_er.sources.base import (
+    LockstepPacer,
+    Pacer,
+    RealTimePacer,
+    Source,
+    SourceMessage,
+    Stream,
+)
+from realtime_er.stages import (
+    AsrStage,
+    AudioStage,
+    Evidence,
+    FaceStage,
+    FuseStage,
+    Inbox,
+    SpeechStage,
+    Tally,
+)
+from realtime_er.windows import Transcribed, Watermark, WholeRecording, WindowBuilder
+
+_HISTORY_S = 30.0
+# How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
+_AHEAD_S = 4.0
+_JOIN_S = 10.0
+_STUCK_S = 1.0
+
+
+class _State(enum.Enum):
+    UNOPENED = "not opened yet"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A session in numbers.
+
+    ``mean`` is float32 (7,): mean scores over the estimates that had evidence, NaN without any.
+    """
+
+    n_estimates: int
+    duration_s: float
+    mean: FloatArray
+    labels: dict[str, int]
+    transcript: str
+    score_age_p50_s: float | None
+    score_age_p95_s: float | None
+
+
+class Session:
+    """A running recogniser.
+
+    Use as a context manager; ``estimates()`` yields until the source ends or ``stop()`` is called.
+    Opening is all-or-nothing, closing is idempotent.
+
+    Args:
+        config: What ``load_config`` returned.
+        source: Where sound and pictures come from; the webcam and microphone by default.
+        models: Loaded models, to share between sessions that run one after another.
+    """
+
+    def __init__(
+        self, config: Config, *, source: Source | None = None, models: Models | None = None
+    ) -> None:
+        if source is None:
+            from realtime_er.sources.live import LiveDevices
+
+            source = LiveDevices()
+        self.config = config
+        self._source = source
+        self._models = models
+        self._state = _State.UNOPENED
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._streams: list[Stream] = []
+        self._tallies: list[StreamTally] = []
+        self._edges: list[tuple[Mailbox[Any], Tally | None, StreamTally | None]] = []
+        self._closers: list[Callable[[], None]] = []
+        self._fault: tuple[str, BaseException] | None = None
+        self._clock: Clock = VirtualClock()
+        self._pacer: LockstepPacer | None = None
+        self._estimates: Mailbox[Estimate] = Mailbox("fuse>reader", 1, "block")
+        self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
+        self._feeders = 0
+        self._whole = WholeRecording()
+        self._reset_view()
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def __enter__(self) -> Session:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Load the models, open the devices, start the threads. All or nothing.
+
+        Raises:
+            ClosedError: it has been opened before.
+            SourceError, ModelError, ConfigError: something is missing; nothing is left open.
+        """
+        if self._state is not _State.UNOPENED:
+            raise ClosedError(f"the session is {self._state.value}; make a new Session")
+        cv2.setNumThreads(1)  # frames are small: OpenCV's thread pool costs more than it saves
+        try:
+            self._build()
+        except BaseException:
+            self._state = _State.CLOSED
+            self._close_streams()
+            raise
+        self._state = _State.OPEN
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """Ask for the end; ``estimates()`` then ends once everything is drained. Any thread."""
+        self._stop.set()
+        if self._pacer is not None:
+            self._pacer.release()
+
+    def close(self) -> None:
+        """Stop and join everything, sources first. Idempotent.
+
+        Raises:
+            SessionError: a thread did not end in time.
+        """
+        if self._state is not _State.OPEN:
+            self._state = _State.CLOSED
+            return
+        self._state = _State.CLOSED
+        self.stop()
+        # Nobody reads estimates any more: what still comes is counted as dropped, and the
+        # fusion thread is not left waiting for a reader.
+        self._estimates.discard()
+        producers = self._workers[: len(self._streams)]
+        for producer in producers:
+            producer.join(_STUCK_S)
+        self._close_streams()  # releases a producer stuck in a device read
+        hung = [worker.name for worker in self._workers if not worker.join(_JOIN_S)]
+        if hung:
+            raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
+
+    def _close_streams(self) -> None:
+        for stream in self._streams:
+            stream.close()
+
+    # --- building, in flow order ----------------------------------------------------------------
+
+    def _build(self) -> None:
+        config, realtime = self.config, self._source.realtime
+        if not (config.camera.enabled or config.microphone.enabled):
+            raise ConfigError("camera and microphone are both off; there is nothing to read")
+        self._models = models = self._models or Models(config)
+        models.load(
+            video=config.camera.enabled,
+            audio=config.microphone.enabled,
+            text=config.microphone.enabled and config.asr.enabled,
+        )
+        self.notices = models.notices
+        self._clock = SessionClock() if realtime else VirtualClock()
+        streams = list(self._source.streams(config, self._clock))
+        for stream in streams:
+            self._streams.append(stream)  # before open(): a failed open is closed as well
+            stream.open()
+        kinds = {stream.kind for stream in streams}
+        enabled, reasons = self._enabled(kinds, models)
+        if not enabled:
+            raise ConfigError("nothing is left to read: every modality is off")
+        builder = WindowBuilder(config, enabled, reasons, wait_for_text=not realtime)
+        pacer: Pacer
+        if realtime:
+            pacer = RealTimePacer(self._clock)
+        else:
+            pacer = self._pacer = LockstepPacer(_AHEAD_S)
+        self._estimates = Mailbox("fuse>reader", 2400, "drop_oldest" if realtime else "block")
+        sinks: dict[str, list[Mailbox[Any]]] = {}
+        consumers: list[Worker] = []
+        if "face" in enabled:
+            sinks["video"] = [self._build_face(models, consumers)]
+        if kinds & {"audio"}:
+            sinks["audio"] = self._build_sound(models, enabled, consumers)
+        for stream in streams:
+            self._workers.append(self._producer(stream, sinks.get(stream.kind, []), pacer))
+        self._workers += consumers
+        fuse = FuseStage(
+            config,
+            self._inbox,
+            self._estimates,
+            builder,
+            DecisionMaker(config.decision, models.head, config.tick.hop_s),
+            self._whole,
+            self._clock,
+            realtime=realtime,
+            observe=self._observe,
+            finished=self._tick_finished,
+        )
+        self._workers.append(Worker("fuse", fuse.run, self._ender("fuse", self._inbox)))
+
+    def _enabled(
+        self, kinds: set[Any], models: Models
+    ) -> tuple[frozenset[str], dict[str, Absence]]:
+        reasons: dict[str, Absence] = {}
+        if "video" not in kinds:
+            reasons["face"] = Absence.OFF
+        if "audio" not in kinds:
+            reasons["audio"] = reasons["text"] = Absence.OFF
+        elif not self.config.asr.enabled:
+            reasons["text"] = Absence.OFF
+        elif models.recognizer is None:
+            reasons["text"] = Absence.UNAVAILABLE
+        return frozenset(m for m in MODALITIES if m not in reasons), reasons
+
+    def _mailbox(
+        self,
+        name: str,
+        live: int,
+        offline: int,
+        unit: str,
+        size: Callable[[Any], int] | None = None,
+    ) -> Mailbox[Any]:
+        if self._source.realtime:
+            return Mailbox(name, live, "drop_oldest", unit=unit, size=size)
+        return Mailbox(name, offline, "block", unit=unit, size=size)
+
+    def _build_face(self, models: Models, consumers: list[Worker]) -> Mailbox[VideoFrame]:
+        frames: Mailbox[VideoFrame] = self._mailbox("camera>face", 4, 4, "frames")
+        perception = self._perception = models.face_perception()
+        stage = FaceStage(frames, self._inbox, perception, models.face, self._show)
+        self._edges.append((frames, stage.tally, None))
+        consumers.append(self._feeder("face", stage.run, frames, ["face"]))
+        return frames
+
+    def _build_sound(
+        self, models: Models, enabled: frozenset[str], consumers: list[Worker]
+    ) -> list[Mailbox[Any]]:
+        def n_samples(block: AudioBlock) -> int:
+            return len(block.samples)
+
+        # Two seconds of 20 ms blocks live; files hand over longer blocks.
+        for_speech = self._mailbox("microphone>speech", 100, 16, "samples", n_samples)
+        for_audio = self._mailbox("microphone>audio", 100, 16, "samples", n_samples)
+        segments: Mailbox[SpeechSegment] | None = None
+        detector = models.speech_detector()
+        realtime = self._source.realtime
+        if "text" in enabled and models.recognizer is not None:
+            segments = Mailbox(
+                "speech>asr",
+                8,
+                "drop_oldest" if realtime else "block",
+                unit="segments",
+                # Live, a partial that has not been started is stale once a newer one is there.
+                supersedes=_supersedes if realtime else None,
+                droppable=lambda segment: not segment.is_final,
+            )
+            asr = AsrStage(
+                segments,
+                self._inbox,
+                models.recognizer,
+                models.text,
+                self._clock if realtime else None,
+            )
+            self._edges.append((segments, asr.tally, None))
+        end_of_audio_s = self.config.vad.end_of_audio_s if realtime else None
+        speech = SpeechStage(
+            for_speech, self._inbox, segments, detector, self._clock, end_of_audio_s
+        )
+        audio = AudioStage(for_audio, self._inbox, models.audio)
+        self._edges.append((for_speech, speech.tally, None))
+        self._edges.append((for_audio, audio.tally, None))
+        speech_worker = self._feeder("speech", speech.run, for_speech, ["speech"], segments)
+        consumers.append(speech_worker)
+        if segments is not None:
+            consumers.append(self._feeder("asr", asr.run, segments, []))
+        consumers.append(self._feeder("audio", audio.run, for_audio, ["audio"]))
+        return [for_speech, for_audio]
+
+    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]], pacer: Pacer) -> Worker:
+        unit = "samples" if stream.kind == "audio" else "frames"
+        tally = StreamTally(stream.name, unit)
+        self._tallies.append(tally)
+        self._edges = [
+            (box, stage, tally if box in sinks else owner) for box, stage, owner in self._edges
+        ]
+
+        def emit(message: SourceMessage) -> None:
+            if isinstance(message, Gap | Event):
+                self._inbox.put(message)
+                return
+            if isinstance(message, AudioBlock):
+                tally.in_gaps += message.first_sample - tally.end_index
+                tally.captured += len(message.samples)
+                tally.end_index = message.first_sample + len(message.samples)
+            else:
+                tally.captured += 1
+                self._frame_times.append(message.time_s)
+            for sink in sinks:
+                try:
+                    sink.put(message)
+                except MailboxClosed:
+                    if not self._stop.is_set():
+                        raise
+
+        self._feeders += 1
+
+        def ended(error: BaseException | None) -> None:
+            for sink in sinks:
+                sink.close()
+            self._feeder_ended(stream.name, error)
+
+        return Worker(stream.name, lambda: stream.run(emit, pacer, self._stop), ended)
+
+    def _feeder(
+        self,
+        name: str,
+        run: Callable[[], None],
+        mailbox: Mailbox[Any],
+        tracks: list[str],
+        downstream: Mailbox[Any] | None = None,
+    ) -> Worker:
+        """A worker that puts into the fusion inbox; the inbox closes when the last one ends."""
+        self._feeders += 1
+
+        def ended(error: BaseException | None) -> None:
+            mailbox.discard()
+            if downstream is not None:
+                downstream.close()
+            if error is None:
+                for track in tracks:
+                    try:
+                        self._inbox.put(Watermark(track, np.inf))
+                    except MailboxClosed:
+                        break  # fusion has ended first: the session is being closed
+            self._feeder_ended(name, error)
+
+        return Worker(name, run, ended)
+
+    def _feeder_ended(self, name: str, error: BaseException | None) -> None:
+        if error is not None:
+            self._fail(name, error)
+        with self._lock:
+            self._feeders -= 1
+            last = self._feeders == 0
+        if last:
+            self._inbox.close()
+
+    def _ender(self, name: str, mailbox: Mailbox[Any]) -> Callable[[BaseException | None], None]:
+        def ended(error: BaseException | None) -> None:
+            mailbox.discard()
+            if error is not None:
+                self._fail(name, error)
+            self._estimates.close()
+            if self._pacer is not None:
+                self._pacer.release()
+
+        return ended
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        with self._lock:
+            if self._fault is None:
+                self._fault = (name, error)
+        self.stop()
+
+    def _tick_finished(self, time_s: float) -> None:
+        if self._pacer is not None:
+            self._pacer.advance(time_s)
+            if isinstance(self._clock, VirtualClock):
+                self._clock.advance_to(time_s)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def estimates(self) -> Iterator[Estimate]:
+        """Yield estimates in order, waiting for the next; ends with the source or ``stop()``.
+
+        Raises:
+            ClosedError: the session is not open.
+            WorkerFault: a worker died; its exception is the cause.
+        """
+        if self._state is not _State.OPEN:
+            raise ClosedError(f"the session is {self._state.value}; use it inside 'with Session'")
+        while True:
+            try:
+                # The timeout lets a signal handler run while nothing comes.
+                estimate = self._estimates.get(0.2)
+            except MailboxClosed:
+                break
+            if estimate is not None:
+                yield estimate
+        if self._fault is not None:
+            name, error = self._fault
+            raise WorkerFault(f"the {name} thread failed: {error}") from error
+
+    def select_target(self, track_id: int) -> None:
+        """Follow this face from the next encoded frame on. Any thread."""
+        if self._perception is not None:
+            self._perception.select(track_id)
+            self._inbox.put(Event(self._clock.now_s(), "target selected", str(track_id)))
+
+    # --- what displays see ----------------------------------------------------------------------
+
+    def _reset_view(self) -> None:
+        self.notices: tuple[str, ...] = ()
+        self._perception: Any = None
+        self._history: deque[Estimate] = deque()
+        self._ages: deque[float] = deque(maxlen=300)
+        self._all_ages = Counter[int]()
+        self._finals: list[Hypothesis] = []
+        self._current: Hypothesis | None = None
+        self._shown: tuple[VideoFrame, FaceReport] | None = None
+        self._activity: SpeechActivity | None = None
+        self._events: deque[Event] = deque(maxlen=100)
+        self.gaps: list[Gap] = []
+        self._report_times: deque[float] = deque(maxlen=50)
+        # Written by the camera's producer only; a deque's append and copy are atomic.
+        self._frame_times: deque[float] = deque(maxlen=90)
+        self._n_estimates = 0
+        self._n_with_evidence = 0
+        self._sum = np.zeros(len(LABELS), np.float64)
+        self._label_counts = Counter[str]()
+        self._last_s = 0.0
+
+    def _show(self, frame: VideoFrame, report: FaceReport) -> None:
+        with self._lock:
+            self._shown = (frame, report)
+            self._report_times.append(report.time_s)
+
+    def _observe(self, message: Evidence | Estimate) -> None:
+        """Fusion thread: keep what snapshots and the summary need."""
+        with self._lock:
+            match message:
+                case Estimate():
+                    self._note_estimate(message)
+                case SpeechActivity():
+                    self._activity = message
+                case Transcribed():
+                    hypothesis = message.hypothesis
+                    self._current = None if hypothesis.is_final else hypothesis
+                    if hypothesis.is_final and hypothesis.text:
+                        self._finals.append(hypothesis)
+                case Event():
+                    self._events.append(message)
+                case Gap():
+                    self.gaps.append(message)
+                case _:
+                    pass
+
+    def _note_estimate(self, estimate: Estimate) -> None:
+        self._history.append(estimate)
+        while self._history[0].time_s < estimate.time_s - _HISTORY_S:
+            self._history.popleft()
+        self._n_estimates += 1
+        self._last_s = estimate.time_s
+        if estimate.timing.age_s is not None:
+            self._ages.append(estimate.timing.age_s)
+            self._all_ages[min(round(estimate.timing.age_s * 1000), 60_000)] += 1
+        if not np.isnan(estimate.probabilities).all():
+            self._n_with_evidence += 1
+            self._sum += np.nan_to_num(estimate.probabilities)
+            self._label_counts[estimate.label or "not sure"] += 1
+        else:
+            self._label_counts["nothing to read"] += 1
+
+    def snapshot(self) -> Snapshot:
+        """What a display shows, read at once. Any thread; holds the lock for microseconds."""
+        dropped: Counter[str] = Counter()
+        for box, _tally, owner in self._edges:
+            if owner is not None:
+                dropped[owner.unit] = max(dropped[owner.unit], box.counts().dropped)
+        with self._lock:
+            history = tuple(self._history)
+            newest = history[-1] if history else None
+            ages = sorted(self._ages)
+            health = Health(
+                score_age_s=self._ages[-1] if self._ages else None,
+                score_age_p95_s=ages[int(0.95 * (len(ages) - 1))] if ages else None,
+                estimates_hz=_rate([e.time_s for e in history[-50:]]),
+                video_fps=_rate(list(self._frame_times)),
+                encoded_faces_hz=_rate(list(self._report_times)),
+                level_dbfs=self._activity.level_dbfs if self._activity else -120.0,
+                speaking=self._activity.speaking if self._activity else False,
+                dropped_frames=dropped["frames"],
+                dropped_samples=dropped["samples"],
+            )
+            return Snapshot(
+                now_s=self._clock.now_s(),
+                estimate=newest,
+                history=history,
+                states={m: newest.absent.get(m) if newest else Absence.WAITING for m in MODALITIES},
+                finals=tuple(self._finals[-20:]),
+                current=self._current,
+                faces=self._shown[1] if self._shown else None,
+                frame=self._shown[0] if self._shown else None,
+                health=health,
+                notices=self.notices,
+                events=tuple(self._events),
+            )
+
+    # --- accounts -------------------------------------------------------------------------------
+
+    def edges(self) -> tuple[EdgeCounts, ...]:
+        """Counters of every edge. Any thread."""
+        boxes: list[Mailbox[Any]] = [box for box, _, _ in self._edges]
+        return tuple(box.counts() for box in [*boxes, self._inbox, self._estimates])
+
+    def accounting(self) -> Accounting:
+        """Where every frame and sample went; exact once the session has ended."""
+        edges = []
+        for box, tally, owner in self._edges:
+            counts = box.counts()
+            done = tally or Tally(processed=counts.taken)
+            captured = owner.captured if owner is not None else counts.offered
+            edges.append(EdgeAccount(counts, captured, done.processed, done.skipped, done.tail))
+        return Accounting(tuple(self._tallies), tuple(edges))
+
+    @property
+    def finals(self) -> tuple[Hypothesis, ...]:
+        """Final hypotheses with text so far, in order. Any thread."""
+        with self._lock:
+            return tuple(self._finals)
+
+    def text(self) -> str:
+        """Everything that was said so far, finals only."""
+        return " ".join(hypothesis.text for hypothesis in self.finals)
+
+    def summary(self) -> Summary:
+        """The session so far in numbers. Any thread."""
+        text = self.text()
+        with self._lock:
+            n = self._n_with_evidence
+            mean = self._sum / n if n else np.full(len(LABELS), np.nan)
+            return Summary(
+                n_estimates=self._n_estimates,
+                duration_s=self._last_s,
+                mean=mean.astype(np.float32),
+                labels=dict(self._label_counts.most_common()),
+                transcript=text,
+                score_age_p50_s=_quantile(self._all_ages, 0.5),
+                score_age_p95_s=_quantile(self._all_ages, 0.95),
+            )
+
+    def whole(self) -> dict[str, Any]:
+        """One score for the whole recording, with its final text; call after the last estimate.
+
+        The statistics run over every face of the person seen most and every spoken step, as MER
+        scores a file. Values are None where there was nothing to read.
+        """
+        if self._models is None:
+            raise ClosedError("the session was never opened")
+        transcript = self.text()
+        vector = self._models.encode_text(transcript)
+        result = attribute(self._models.head, self._whole.fusion_input(vector), 1.0)
+        record: dict[str, Any] = {"label": None, "confidence": None}
+        if result is None:
+            record |= dict.fromkeys(LABELS)
+            contributions: dict[str, FloatArray] = {}
+        else:
+            scores, contributions = result
+            record["label"] = LABELS[int(np.argmax(scores))]
+            record["confidence"] = float(scores.max())
+            record |= {name: float(score) for name, score in zip(LABELS, scores, strict=True)}
+        for modality in MODALITIES:
+            contribution = contributions.get(modality)
+            leading = LABELS.index(record["label"]) if record["label"] else 0
+            record[f"contribution_{modality}"] = (
+                float(contribution[leading]) if contribution is not None else None
+            )
+        return record | {"transcript": transcript}
+
+
+def _supersedes(new: SpeechSegment, old: SpeechSegment) -> bool:
+    return not old.is_final and old.segment_id <= new.segment_id
+
+
+def _rate(times_s: list[float]) -> float:
+    """Events per second from N times: N - 1 intervals."""
+    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
+        return 0.0
+    return (len(times_s) - 1) / (times_s[-1] - times_s[0])
+
+
+def _quantile(histogram_ms: Counter[int], share: float) -> float | None:
+    """Quantile of a histogram in milliseconds, in seconds; None when it is empty."""
+    seen, total = 0, histogram_ms.total()
+    for value_ms, count in sorted(histogram_ms.items()):
+        seen += count
+        if seen >= share * total:
+            return value_ms / 1000
+    return None

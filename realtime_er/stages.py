@@ -1,0 +1,373 @@
+"""What each worker thread does: read a mailbox, call one single-owner component, hand on.
+
+A stage never starts a thread and never waits for another stage; only the fusion stage waits, for
+the watermark or, live, for a deadline. ``session.py`` gives each stage its thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from realtime_er.clock import Clock
+from realtime_er.config import Config
+from realtime_er.decision import DecisionMaker
+from realtime_er.encoders.audio import StreamingAudioEncoder
+from realtime_er.encoders.face import FaceEncoder
+from realtime_er.encoders.text import TextEncoder, fold_words
+from realtime_er.messages import (
+    SAMPLE_RATE_HZ,
+    Absence,
+    AudioBlock,
+    Embedding,
+    Estimate,
+    Event,
+    FaceReport,
+    Gap,
+    Hypothesis,
+    SpeechActivity,
+    SpeechSegment,
+    Timing,
+    VideoFrame,
+)
+from realtime_er.perception.asr import Recognizer
+from realtime_er.perception.face import FacePerception
+from realtime_er.perception.vad import SpeechDetector
+from realtime_er.runtime import Mailbox, MailboxClosed
+from realtime_er.windows import (
+    Announced,
+    Transcribed,
+    Watermark,
+    WholeRecording,
+    WindowBuilder,
+)
+
+Evidence = (
+    FaceReport | Embedding | SpeechActivity | Announced | Transcribed | Watermark | Event | Gap
+)
+Inbox = Mailbox[Evidence]
+
+# Just before the next possible time: watermarks are inclusive, the next piece of evidence is not in.
+_JUST_BEFORE_S = 1e-6
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a stage did with what it took, in the unit of its edge. One writer: its thread."""
+
+    processed: int = 0
+    skipped: int = 0
+    tail: int = 0
+
+
+class FaceStage:
+    """Frames to face reports. Thread "face"."""
+
+    def __init__(
+        self,
+        frames: Mailbox[VideoFrame],
+        inbox: Inbox,
+        perception: FacePerception,
+        encoder: FaceEncoder,
+        shown: Callable[[VideoFrame, FaceReport], None],
+    ) -> None:
+        self.tally = Tally()
+        self._frames = frames
+        self._inbox = inbox
+        self._perception = perception
+        self._encoder = encoder
+        self._shown = shown
+
+    def run(self) -> None:
+        """Until the mailbox closes."""
+        while True:
+            frame = self._frames.get()
+            if frame is None:
+                continue
+            if not self._perception.due(frame):
+                self.tally.skipped += 1
+                self._inbox.put(Watermark("face", frame.time_s))
+                continue
+            report, crop = self._perception.observe(frame)
+            if crop is not None and report.target_id is not None:
+                vector, _logits = self._encoder.encode(crop)
+                embedding = Embedding(
+                    "face",
+                    frame.time_s,
+                    frame.time_s,
+                    vector,
+                    self._encoder.encoder_id,
+                    report.target_id,
+                )
+                report = replace(report, embedding=embedding)
+            self.tally.processed += 1
+            self._shown(frame, report)
+            self._inbox.put(report)
+            self._inbox.put(Watermark("face", frame.time_s))
+
+
+class AudioStage:
+    """Sound to one voice embedding per encoder step. Thread "audio"."""
+
+    def __init__(
+        self, blocks: Mailbox[AudioBlock], inbox: Inbox, encoder: StreamingAudioEncoder
+    ) -> None:
+        self.tally = Tally()
+        self._blocks = blocks
+        self._inbox = inbox
+        self._encoder = encoder
+
+    def run(self) -> None:
+        """Until the mailbox closes."""
+        step = self._encoder.step_samples
+        steps = taken = 0
+        try:
+            while True:
+                block = self._blocks.get()
+                if block is None:
+                    continue
+                taken += len(block.samples)
+                for end_sample, vector in self._encoder.push(block.first_sample, block.samples):
+                    end_s = block.start_s + (end_sample - block.first_sample) / SAMPLE_RATE_HZ
+                    start_s = end_s - step / SAMPLE_RATE_HZ
+                    steps += 1
+                    encoder_id = self._encoder.encoder_id
+                    self._inbox.put(Embedding("audio", start_s, end_s, vector, encoder_id))
+                ahead = self._encoder.next_end_sample - block.first_sample
+                next_s = block.start_s + ahead / SAMPLE_RATE_HZ
+                self._inbox.put(Watermark("audio", next_s - _JUST_BEFORE_S))
+        finally:
+            # What never filled a step: at most one step at the end and one before each loss.
+            self.tally.processed = steps * step
+            self.tally.tail = taken - steps * step
+
+
+class SpeechStage:
+    """Sound to speech activity and to segments for recognition. Thread "speech"."""
+
+    def __init__(
+        self,
+        blocks: Mailbox[AudioBlock],
+        inbox: Inbox,
+        segments: Mailbox[SpeechSegment] | None,
+        detector: SpeechDetector,
+        clock: Clock,
+        end_of_audio_s: float | None,
+    ) -> None:
+        self.tally = Tally()
+        self._blocks = blocks
+        self._inbox = inbox
+        self._segments = segments
+        self._detector = detector
+        self._clock = clock
+        self._end_of_audio_s = end_of_audio_s
+
+    def run(self) -> None:
+        """Until the mailbox closes; then the open segment is flushed."""
+        expected: int | None = None
+        while True:
+            try:
+                block = self._blocks.get(self._end_of_audio_s)
+            except MailboxClosed:
+                self._hand_on(self._detector.flush())
+                raise
+            if block is None:
+                self._hand_on(self._detector.end_of_audio(self._clock.now_s()))
+                continue
+            if expected is not None and block.first_sample != expected:
+                self._hand_on(self._detector.discontinuity())
+            expected = block.first_sample + len(block.samples)
+            self._hand_on(self._detector.push(block))
+            self.tally.processed += len(block.samples)
+            # The next decision can come no sooner than one detector step after the last.
+            position_s = self._detector.position_s + self._detector.step_s
+            self._inbox.put(Watermark("speech", position_s - _JUST_BEFORE_S))
+
+    def _hand_on(self, items: list[SpeechActivity | SpeechSegment]) -> None:
+        for item in items:
+            if isinstance(item, SpeechActivity):
+                self._inbox.put(item)
+            elif self._segments is not None:
+                announced = Announced(item.segment_id, item.revision, item.trigger_s)
+                self._inbox.put(announced)
+                self._segments.put(item)
+
+
+class AsrStage:
+    """Speech segments to hypotheses and text embeddings. Thread "asr"; owns both models."""
+
+    def __init__(
+        self,
+        segments: Mailbox[SpeechSegment],
+        inbox: Inbox,
+        recognizer: Recognizer,
+        encoder: TextEncoder,
+        clock: Clock | None,
+    ) -> None:
+        self.tally = Tally()
+        self._segments = segments
+        self._inbox = inbox
+        self._recognizer = recognizer
+        self._encoder = encoder
+        self._clock = clock
+        self._encoded: tuple[str, Embedding] | None = None
+
+    def run(self) -> None:
+        """Until the mailbox closes; finals are never dropped."""
+        while True:
+            segment = self._segments.get()
+            if segment is None:
+                continue
+            hypothesis = self._recognizer.transcribe(segment)
+            embedding = self._encode(hypothesis)
+            if self._clock is not None:
+                hypothesis = replace(hypothesis, available_s=self._clock.now_s())
+            self.tally.processed += 1
+            self._inbox.put(Transcribed(hypothesis, embedding))
+
+    def _encode(self, hypothesis: Hypothesis) -> Embedding | None:
+        """Encode the committed text; only when it has changed within its segment."""
+        text = hypothesis.committed
+        if not fold_words(text):
+            return None
+        previous = self._encoded
+        if previous and previous[0] == text and previous[1].source_id == hypothesis.segment_id:
+            vector = previous[1].vector
+        else:
+            vector, _logits = self._encoder.encode(text)
+        embedding = Embedding(
+            "text",
+            hypothesis.start_s,
+            hypothesis.end_s,
+            vector,
+            self._encoder.encoder_id,
+            hypothesis.segment_id,
+        )
+        self._encoded = (text, embedding)
+        return embedding
+
+
+class FuseStage:
+    """Evidence to estimates: one per tick, when everything is there or the deadline has passed.
+
+    Thread "fuse". It never blocks on anything but its inbox and, for files, the reader of the
+    estimates.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        inbox: Inbox,
+        estimates: Mailbox[Estimate],
+        builder: WindowBuilder,
+        decider: DecisionMaker,
+        whole: WholeRecording,
+        clock: Clock,
+        *,
+        realtime: bool,
+        observe: Callable[[Evidence | Estimate], None],
+        finished: Callable[[float], None],
+    ) -> None:
+        self._config = config
+        self._inbox = inbox
+        self._estimates = estimates
+        self._builder = builder
+        self._decider = decider
+        self._whole = whole
+        self._clock = clock
+        self._realtime = realtime
+        self._observe = observe
+        self._finished = finished
+        self._lost_names = {"camera": "face", "microphone": "audio"}
+
+    def run(self) -> None:
+        """Until the inbox closes and every tick before the end of the evidence is made."""
+        while True:
+            try:
+                message = self._inbox.get(self._patience_s())
+            except MailboxClosed:
+                break
+            if message is not None:
+                self._take(message)
+            self._tick_while_ready()
+        end_s = self._builder.evidence_end_s()
+        while self._builder.next_time_s <= end_s + _JUST_BEFORE_S:
+            self._tick("end")
+
+    def _patience_s(self) -> float | None:
+        if not self._realtime:
+            return None
+        due_s = self._builder.next_time_s + self._config.tick.deadline_s
+        return max(0.0, due_s - self._clock.now_s())
+
+    def _take(self, message: Evidence) -> None:
+        builder = self._builder
+        match message:
+            case FaceReport():
+                message = builder.add_face(message)
+                if message.embedding is not None:
+                    self._whole.add_face(message.embedding)
+            case Embedding():
+                message = builder.add_voice(message)
+            case SpeechActivity():
+                builder.add_speech(message)
+            case Announced():
+                builder.announce(message)
+            case Transcribed():
+                message = builder.add_text(message)
+            case Watermark():
+                builder.advance(message)
+            case Event():
+                self._note(message)
+            case Gap():
+                pass  # already stamped and counted; only observers want it
+        self._observe(message)
+
+    def _note(self, event: Event) -> None:
+        name, _, change = event.kind.partition(" ")
+        modality = self._lost_names.get(name)
+        if modality is not None and change in ("lost", "back"):
+            self._builder.set_lost(modality, Absence.LOST if change == "lost" else None)
+
+    def _tick_while_ready(self) -> None:
+        while True:
+            if self._builder.ready():
+                if math.isinf(self._builder.horizon_s):
+                    return  # everything has ended: the last ticks are made by run()
+                if self._realtime and self._clock.now_s() < self._builder.next_time_s:
+                    return
+                self._tick("watermark")
+            elif self._realtime and self._patience_s() == 0.0:
+                self._tick("deadline")
+            else:
+                return
+
+    def _tick(self, closed_by: str) -> None:
+        started_s = self._clock.now_s()
+        window = self._builder.build()
+        for embedding in window.newly_spoken:
+            self._whole.add_voice(embedding)
+        decision = self._decider.decide(window)
+        now_s = self._clock.now_s()
+        timing = Timing(
+            age_s=now_s - window.end_s if self._realtime else None,
+            fuse_s=now_s - started_s,
+            evidence_age_s=window.evidence_age_s,
+            closed_by=closed_by,
+        )
+        estimate = Estimate(
+            index=window.index,
+            time_s=window.end_s,
+            label=decision.label,
+            confidence=decision.confidence,
+            probabilities=decision.probabilities,
+            contributions=decision.contributions,
+            absent=window.absent,
+            transcript=window.transcript,
+            partial=window.partial,
+            timing=timing,
+        )
+        self._observe(estimate)
+        self._finished(window.end_s)
+        self._estimates.put(estimate)

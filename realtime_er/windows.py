@@ -1,0 +1,439 @@
+"""Windows: what is known at each tick.
+
+A tick closes at ``index * hop_s``. Its window holds, per modality, the evidence whose time lies in
+that modality's horizon before the tick; nothing depends on when messages happened to arrive, except
+that what came too late for its own tick counts from the next open one on (``available_s``).
+
+No threads and no clocks here: the fusion thread owns everything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from realtime_er.config import Config
+from realtime_er.fusion.head import FusionInput, statistics
+from realtime_er.messages import (
+    MODALITIES,
+    Absence,
+    Embedding,
+    FaceReport,
+    FloatArray,
+    Hypothesis,
+    SpeechActivity,
+)
+
+# Half a microsecond: ticks and samples are compared in seconds, which carry rounding.
+_EPSILON_S = 5e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """All evidence of ``track`` ("face", "audio", "speech") up to ``time_s`` has been handed over."""
+
+    track: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A segment was handed to speech recognition; its hypothesis will follow."""
+
+    segment_id: int
+    revision: int
+    trigger_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """A hypothesis and the embedding of its committed text, None when there is none yet."""
+
+    hypothesis: Hypothesis
+    embedding: Embedding | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one tick knows.
+
+    Attributes:
+        index: Tick number.
+        end_s: Its time.
+        fusion_input: One vector per present modality.
+        absent: Modality -> reason, for the others.
+        text_weight: 1 for words just spoken, falling to 0 as they expire.
+        evidence_age_s: Modality -> ``end_s`` minus the newest evidence used, None when absent.
+        transcript: Committed text of the current utterance.
+        partial: Its uncommitted rest.
+        newly_spoken: Voice embeddings that this tick is the first to count as speech.
+    """
+
+    index: int
+    end_s: float
+    fusion_input: FusionInput
+    absent: dict[str, Absence]
+    text_weight: float
+    evidence_age_s: dict[str, float | None]
+    transcript: str
+    partial: str
+    newly_spoken: tuple[Embedding, ...] = ()
+
+
+class FeatureCache:
+    """Embeddings of one modality in the order of their time; older than the horizon are dropped."""
+
+    def __init__(self, horizon_s: float) -> None:
+        self._horizon_s = horizon_s
+        self._items: deque[Embedding] = deque()
+
+    def add(self, embedding: Embedding) -> None:
+        """Add the newest embedding; one that is not newer than the last is refused.
+
+        Raises:
+            ValueError: its time does not increase.
+        """
+        if self._items and embedding.end_s <= self._items[-1].end_s:
+            raise ValueError(
+                f"{embedding.modality}: embedding at {embedding.end_s:.6f} s after "
+                f"{self._items[-1].end_s:.6f} s"
+            )
+        self._items.append(embedding)
+
+    def within(self, end_s: float) -> list[Embedding]:
+        """Those in ``(end_s - horizon_s, end_s]`` that were available by ``end_s``."""
+        start_s = end_s - self._horizon_s + _EPSILON_S
+        limit_s = end_s + _EPSILON_S
+        return [
+            item
+            for item in self._items
+            if start_s < item.end_s <= limit_s and item.available_s <= limit_s
+        ]
+
+    def forget_before(self, end_s: float) -> None:
+        """Drop what no tick from ``end_s`` on can use."""
+        while self._items and self._items[0].end_s <= end_s - self._horizon_s:
+            self._items.popleft()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class WindowBuilder:
+    """Collects evidence and says what each tick knows.
+
+    Args:
+        config: Horizons and ages.
+        enabled: Modalities that take part at all.
+        reasons: Why the others do not (``Absence.OFF``, ``Absence.UNAVAILABLE``).
+        wait_for_text: Offline, ticks wait until every hypothesis due by then is there.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        enabled: frozenset[str],
+        reasons: dict[str, Absence],
+        *,
+        wait_for_text: bool,
+    ) -> None:
+        self._config = config
+        self._enabled = enabled
+        self._reasons = dict(reasons)
+        self._wait_for_text = wait_for_text and "text" in enabled
+        self.next_index = 1
+        self._faces = FeatureCache(config.face.horizon_s)
+        self._voice = FeatureCache(config.audio.horizon_s)
+        self._reports: deque[FaceReport] = deque()
+        self._speech: deque[SpeechActivity] = deque()
+        self._texts: deque[Transcribed] = deque()
+        self._pending: dict[tuple[int, int], float] = {}
+        self._watermarks: dict[str, float] = {}
+        if "face" in enabled:
+            self._watermarks["face"] = -np.inf
+        if "audio" in enabled:
+            self._watermarks["audio"] = -np.inf
+        if "audio" in enabled or "text" in enabled:
+            self._watermarks["speech"] = -np.inf
+        self._lost: dict[str, Absence] = {}
+        self._counted_s = -np.inf
+        self._newly_spoken: tuple[Embedding, ...] = ()
+
+    # --- evidence in -------------------------------------------------------------------------
+
+    @property
+    def next_time_s(self) -> float:
+        """Time of the next open tick."""
+        return self.next_index * self._config.tick.hop_s
+
+    def _usable_from(self, time_s: float) -> float:
+        """``time_s``, or the next open tick when its own has closed already."""
+        closed_s = (self.next_index - 1) * self._config.tick.hop_s
+        return time_s if time_s > closed_s + _EPSILON_S else self.next_time_s
+
+    def add_face(self, report: FaceReport) -> FaceReport:
+        """Add what was seen in one frame; returns it with the availability it was given."""
+        if report.embedding is not None:
+            available_s = self._usable_from(report.time_s)
+            report = replace(report, embedding=replace(report.embedding, available_s=available_s))
+            assert report.embedding is not None  # noqa: S101 - for the type checker
+            self._faces.add(report.embedding)
+        self._reports.append(report)
+        return report
+
+    def add_voice(self, embedding: Embedding) -> Embedding:
+        """Add one step of the speech encoder; returns it with its availability."""
+        embedding = replace(embedding, available_s=self._usable_from(embedding.end_s))
+        self._voice.add(embedding)
+        return embedding
+
+    def add_speech(self, activity: SpeechActivity) -> None:
+        """Add one decision of the voice activity detector."""
+        self._speech.append(activity)
+
+    def announce(self, announced: Announced) -> None:
+        """Note that a hypothesis will come."""
+        if self._wait_for_text:
+            self._pending[announced.segment_id, announced.revision] = announced.trigger_s
+
+    def add_text(self, transcribed: Transcribed) -> Transcribed:
+        """Add a hypothesis; returns it with the availability it was given."""
+        hypothesis = transcribed.hypothesis
+        self._pending.pop((hypothesis.segment_id, hypothesis.revision), None)
+        available_s = self._usable_from(hypothesis.available_s)
+        hypothesis = replace(hypothesis, available_s=available_s)
+        embedding = transcribed.embedding
+        if embedding is not None:
+            embedding = replace(embedding, available_s=available_s)
+        transcribed = Transcribed(hypothesis, embedding)
+        self._texts.append(transcribed)
+        return transcribed
+
+    def advance(self, watermark: Watermark) -> None:
+        """Note that a track has been handed over up to a time (infinity: it has ended)."""
+        if watermark.track in self._watermarks:
+            newest = max(self._watermarks[watermark.track], watermark.time_s)
+            self._watermarks[watermark.track] = newest
+
+    def set_lost(self, modality: str, reason: Absence | None) -> None:
+        """A device went (reason) or came back (None): ticks do not wait for what is lost."""
+        if reason is None:
+            self._lost.pop(modality, None)
+        else:
+            self._lost[modality] = reason
+
+    # --- ticks out ---------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether everything that the next tick may use has been handed over."""
+        time_s = self.next_time_s - _EPSILON_S
+        for track, watermark_s in self._watermarks.items():
+            owner = "audio" if track == "speech" else track
+            if owner not in self._lost and watermark_s < time_s:
+                return False
+        if self._wait_for_text:
+            known_s = min(
+                self._watermarks.get("speech", np.inf), min(self._pending.values(), default=np.inf)
+            )
+            return known_s + self._config.asr.delay_s >= time_s
+        return True
+
+    @property
+    def horizon_s(self) -> float:
+        """Earliest time that some track may still add evidence to; infinity when all have ended."""
+        return min(self._watermarks.values(), default=np.inf)
+
+    def evidence_end_s(self) -> float:
+        """Latest time that any track has reached; where ticks end when the source does."""
+        times = [report.time_s for report in list(self._reports)[-1:]]
+        times += [activity.end_s for activity in list(self._speech)[-1:]]
+        return max(times, default=0.0)
+
+    def build(self) -> Window:
+        """Close the next tick and return its window."""
+        index, end_s = self.next_index, self.next_time_s
+        absent = dict(self._reasons)
+        ages: dict[str, float | None] = dict.fromkeys(MODALITIES)
+        vectors: dict[str, FloatArray | None] = dict.fromkeys(MODALITIES)
+        weight = 0.0
+        self._newly_spoken = ()
+        if "face" in self._enabled:
+            vectors["face"] = self._face(end_s, absent, ages)
+        if "audio" in self._enabled:
+            vectors["audio"] = self._audio(end_s, absent, ages)
+        transcript = partial = ""
+        if "text" in self._enabled:
+            vectors["text"], weight = self._text(end_s, absent, ages)
+            transcript, partial = self._utterance(end_s)
+        self._forget(end_s)
+        self.next_index += 1
+        return Window(
+            index=index,
+            end_s=end_s,
+            fusion_input=FusionInput(**vectors),
+            absent=absent,
+            text_weight=weight,
+            evidence_age_s=ages,
+            transcript=transcript,
+            partial=partial,
+            newly_spoken=self._newly_spoken,
+        )
+
+    def _face(
+        self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
+    ) -> FloatArray | None:
+        known = [r for r in self._reports if r.time_s <= end_s + _EPSILON_S]
+        max_age_s = self._config.face.max_age_s
+        if not known:
+            absent["face"] = self._lost.get("face", Absence.WAITING)
+            return None
+        newest = known[-1]
+        if end_s - newest.time_s > max_age_s:
+            ended = self._watermarks["face"] == np.inf
+            silent = Absence.ENDED if ended else Absence.BEHIND
+            absent["face"] = self._lost.get("face", silent)
+            return None
+        usable = [e for e in self._faces.within(end_s) if e.source_id == newest.target_id]
+        # A detector misses a frame now and then: a face seen within max_age_s is still there.
+        if not usable or end_s - usable[-1].end_s > max_age_s:
+            absent["face"] = newest.absence or Absence.BEHIND
+            return None
+        ages["face"] = end_s - usable[-1].end_s
+        return statistics(np.stack([e.vector for e in usable]))
+
+    def _audio(
+        self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
+    ) -> FloatArray | None:
+        steps = self._voice.within(end_s)
+        if not steps:
+            if self._watermarks["audio"] == np.inf:
+                reason = Absence.ENDED
+            else:
+                started = self._watermarks["audio"] > -np.inf
+                reason = Absence.BEHIND if started else Absence.WAITING
+            absent["audio"] = self._lost.get("audio", reason)
+            return None
+        spoken = self._spoken(steps)
+        self._newly_spoken = tuple(step for step in spoken if step.end_s > self._counted_s)
+        self._counted_s = steps[-1].end_s
+        seconds = sum(step.end_s - step.start_s for step in spoken)
+        if seconds < self._config.audio.min_speech_s - _EPSILON_S:
+            reason = Absence.TOO_LITTLE_SPEECH if spoken else Absence.NO_SPEECH
+            absent["audio"] = self._lost.get("audio", reason)
+            return None
+        ages["audio"] = end_s - spoken[-1].end_s
+        return statistics(np.stack([step.vector for step in spoken]))
+
+    def _spoken(self, steps: list[Embedding]) -> list[Embedding]:
+        """Those steps whose middle lies in speech; both sequences are in order of time."""
+        spoken = []
+        activities = iter(self._speech)
+        current = next(activities, None)
+        for step in steps:
+            middle_s = (step.start_s + step.end_s) / 2
+            while current is not None and current.end_s <= middle_s:
+                current = next(activities, None)
+            if current is not None and current.speaking and current.start_s <= middle_s:
+                spoken.append(step)
+        return spoken
+
+    def _text(
+        self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
+    ) -> tuple[FloatArray | None, float]:
+        known = [
+            item
+            for item in self._texts
+            if item.embedding is not None and item.embedding.available_s <= end_s + _EPSILON_S
+        ]
+        if not known:
+            absent["text"] = Absence.NO_WORDS
+            return None, 0.0
+        embedding = known[-1].embedding
+        assert embedding is not None  # noqa: S101 - filtered above; for the type checker
+        age_s = max(0.0, end_s - embedding.end_s)
+        weight = 1.0 - age_s / self._config.text.fade_s
+        if weight <= 0.0:
+            absent["text"] = Absence.EXPIRED
+            return None, 0.0
+        ages["text"] = age_s
+        return embedding.vector, weight
+
+    def _utterance(self, end_s: float) -> tuple[str, str]:
+        known = [
+            t.hypothesis for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S
+        ]
+        if not known or end_s - known[-1].end_s > self._config.text.fade_s:
+            return "", ""
+        newest = known[-1]
+        return newest.committed, newest.text[len(newest.committed) :].strip()
+
+    def _forget(self, end_s: float) -> None:
+        self._faces.forget_before(end_s)
+        self._voice.forget_before(end_s)
+        while len(self._reports) > 1 and self._reports[1].time_s <= end_s - 1.0:
+            self._reports.popleft()
+        while self._speech and self._speech[0].end_s <= end_s - self._config.audio.horizon_s:
+            self._speech.popleft()
+        oldest_s = end_s - self._config.text.fade_s - self._config.vad.max_segment_s
+        while self._texts and self._texts[0].hypothesis.available_s < oldest_s:
+            self._texts.popleft()
+
+
+class RunningStatistics:
+    """Mean and population standard deviation of a stream of vectors, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
+        self._m2: np.ndarray[tuple[int], np.dtype[np.float64]] | None = None
+
+    def add(self, vector: FloatArray) -> None:
+        """Add one vector, float32 (D,). Welford's update, in float64."""
+        value = vector.astype(np.float64)
+        self.count += 1
+        if self._mean is None or self._m2 is None:
+            self._mean, self._m2 = value, np.zeros_like(value)
+            return
+        delta = value - self._mean
+        self._mean = self._mean + delta / self.count
+        self._m2 = self._m2 + delta * (value - self._mean)
+
+    def value(self) -> FloatArray | None:
+        """float32 (2 * D,): mean, then standard deviation; None before the first vector."""
+        if self._mean is None or self._m2 is None:
+            return None
+        std = np.sqrt(self._m2 / self.count)
+        return np.concatenate([self._mean, std]).astype(np.float32)
+
+
+class WholeRecording:
+    """Statistics over a whole recording, as MER scores a file: every face of the person seen most,
+    every spoken step.
+    """  # noqa: D205 - one sentence on two lines
+
+    _MAX_TRACKS = 64
+
+    def __init__(self) -> None:
+        self._faces: dict[int, RunningStatistics] = {}
+        self._voice = RunningStatistics()
+        self._last_voice_s = -np.inf
+
+    def add_face(self, embedding: Embedding) -> None:
+        """Add the target's embedding."""
+        if embedding.source_id not in self._faces and len(self._faces) >= self._MAX_TRACKS:
+            rarest = min(self._faces, key=lambda track: self._faces[track].count)
+            del self._faces[rarest]
+        self._faces.setdefault(embedding.source_id, RunningStatistics()).add(embedding.vector)
+
+    def add_voice(self, embedding: Embedding) -> None:
+        """Add a spoken step."""
+        self._voice.add(embedding.vector)
+
+    def fusion_input(self, text: FloatArray | None) -> FusionInput:
+        """The whole recording as one input; ``text`` is the embedding of the final transcript."""
+        most = max(self._faces.values(), key=lambda stats: stats.count, default=None)
+        return FusionInput(
+            face=most.value() if most is not None else None, audio=self._voice.value(), text=text
+        )
