@@ -19,11 +19,13 @@ from realtime_er.errors import ConfigError
 from realtime_er.resources import resource_dir
 
 
-def _number(  # noqa: ANN202 - dataclasses.field is typed as the field's own type
-    default: float, low: float, high: float = float("inf"), *, open_low: bool = True
-):  # type: ignore[no-untyped-def]
+N = typing.TypeVar("N", int, float)
+
+
+def _number(default: N, low: float, high: float = float("inf"), *, open_low: bool = True) -> N:
     """A number above ``low`` (or from it on, ``open_low=False``) and at most ``high``."""
-    return field(default=default, metadata={"low": low, "inclusive": not open_low, "high": high})
+    limits = {"low": low, "inclusive": not open_low, "high": high}
+    return field(default=default, metadata=limits)
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,8 @@ def _override(config: Config, dotted: str, value: object) -> Config:
         raise ConfigError(f"unknown setting {dotted!r}{_nearest(table, Config)}")
     checked = _build(type(section), {key: value}, where="override", prefix=f"{table}.")
     new = dataclasses.replace(section, **{key: getattr(checked, key)})
-    return dataclasses.replace(config, **{table: new})
+    changed: dict[str, Any] = {table: new}
+    return dataclasses.replace(config, **changed)
 
 
 S = typing.TypeVar("S")

@@ -59,7 +59,7 @@ class Models:
             self._face = FaceEncoder(folder("face"), threads)
         if audio:
             # A fresh one per session: it carries the stream's state.
-            self._audio = StreamingAudioEncoder(folder("speech"), threads)
+            self._audio = StreamingAudioEncoder(folder("speech"), threads=threads)
         if self._text is None:
             self._text = TextEncoder(folder("text"), threads)
         if self._head is None:

@@ -85,12 +85,14 @@ class Mailbox(Generic[T]):
         """Hand over an item; waits only under ``block`` or for an item that may not be dropped.
 
         Raises:
-            MailboxClosed: the mailbox is closed, also while waiting for room.
+            MailboxClosed: the mailbox is closed, also while waiting for room; the item counts as
+                dropped.
         """
         with self._condition:
-            if self._closed:
-                raise MailboxClosed(self.name)
             self._offered += self._size(item)
+            if self._closed:
+                self._dropped += self._size(item)
+                raise MailboxClosed(self.name)
             if self._supersedes is not None:
                 kept = [old for old in self._items if not self._supersedes(item, old)]
                 self._superseded += sum(map(self._size, self._items)) - sum(map(self._size, kept))
@@ -99,12 +101,16 @@ class Mailbox(Generic[T]):
                 if self.policy != "block" and self._drop_one():
                     continue
                 self._condition.wait()
-                if self._closed:
+                if self._is_closed():
                     self._dropped += self._size(item)
                     raise MailboxClosed(self.name)
             self._items.append(item)
             self._high_water = max(self._high_water, len(self._items))
             self._condition.notify_all()
+
+    def _is_closed(self) -> bool:
+        # A call, because another thread may close it during wait().
+        return self._closed
 
     def _drop_one(self) -> bool:
         for position, old in enumerate(self._items):

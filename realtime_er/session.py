@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -32,17 +31,15 @@ from realtime_er.messages import (
     AudioBlock,
     Estimate,
     Event,
-    FaceReport,
     FloatArray,
     Gap,
-    Health,
     Hypothesis,
     Snapshot,
-    SpeechActivity,
     SpeechSegment,
     VideoFrame,
 )
 from realtime_er.models import Models
+from realtime_er.perception.face import FacePerception
 from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
 from realtime_er.sources.base import (
     LockstepPacer,
@@ -55,16 +52,15 @@ from realtime_er.sources.base import (
 from realtime_er.stages import (
     AsrStage,
     AudioStage,
-    Evidence,
     FaceStage,
     FuseStage,
     Inbox,
     SpeechStage,
     Tally,
 )
-from realtime_er.windows import Transcribed, Watermark, WholeRecording, WindowBuilder
+from realtime_er.view import Summary, View
+from realtime_er.windows import Watermark, WholeRecording, WindowBuilder
 
-_HISTORY_S = 30.0
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
 _JOIN_S = 10.0
@@ -75,22 +71,6 @@ class _State(enum.Enum):
     UNOPENED = "not opened yet"
     OPEN = "open"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A session in numbers.
-
-    ``mean`` is float32 (7,): mean scores over the estimates that had evidence, NaN without any.
-    """
-
-    n_estimates: int
-    duration_s: float
-    mean: FloatArray
-    labels: dict[str, int]
-    transcript: str
-    score_age_p50_s: float | None
-    score_age_p95_s: float | None
 
 
 class Session:
@@ -122,7 +102,6 @@ class Session:
         self._streams: list[Stream] = []
         self._tallies: list[StreamTally] = []
         self._edges: list[tuple[Mailbox[Any], Tally | None, StreamTally | None]] = []
-        self._closers: list[Callable[[], None]] = []
         self._fault: tuple[str, BaseException] | None = None
         self._clock: Clock = VirtualClock()
         self._pacer: LockstepPacer | None = None
@@ -130,7 +109,9 @@ class Session:
         self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
         self._feeders = 0
         self._whole = WholeRecording()
-        self._reset_view()
+        self._perception: FacePerception | None = None
+        self.notices: tuple[str, ...] = ()
+        self._view = View()
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -245,7 +226,7 @@ class Session:
             self._whole,
             self._clock,
             realtime=realtime,
-            observe=self._observe,
+            observe=self._view.observe,
             finished=self._tick_finished,
         )
         self._workers.append(Worker("fuse", fuse.run, self._ender("fuse", self._inbox)))
@@ -279,7 +260,7 @@ class Session:
     def _build_face(self, models: Models, consumers: list[Worker]) -> Mailbox[VideoFrame]:
         frames: Mailbox[VideoFrame] = self._mailbox("camera>face", 4, 4, "frames")
         perception = self._perception = models.face_perception()
-        stage = FaceStage(frames, self._inbox, perception, models.face, self._show)
+        stage = FaceStage(frames, self._inbox, perception, models.face, self._view.show)
         self._edges.append((frames, stage.tally, None))
         consumers.append(self._feeder("face", stage.run, frames, ["face"]))
         return frames
@@ -293,40 +274,42 @@ class Session:
         # Two seconds of 20 ms blocks live; files hand over longer blocks.
         for_speech = self._mailbox("microphone>speech", 100, 16, "samples", n_samples)
         for_audio = self._mailbox("microphone>audio", 100, 16, "samples", n_samples)
-        segments: Mailbox[SpeechSegment] | None = None
-        detector = models.speech_detector()
         realtime = self._source.realtime
-        if "text" in enabled and models.recognizer is not None:
-            segments = Mailbox(
-                "speech>asr",
-                8,
-                "drop_oldest" if realtime else "block",
-                unit="segments",
-                # Live, a partial that has not been started is stale once a newer one is there.
-                supersedes=_supersedes if realtime else None,
-                droppable=lambda segment: not segment.is_final,
-            )
-            asr = AsrStage(
-                segments,
-                self._inbox,
-                models.recognizer,
-                models.text,
-                self._clock if realtime else None,
-            )
-            self._edges.append((segments, asr.tally, None))
+        segments = self._build_asr(models, consumers) if "text" in enabled else None
         end_of_audio_s = self.config.vad.end_of_audio_s if realtime else None
         speech = SpeechStage(
-            for_speech, self._inbox, segments, detector, self._clock, end_of_audio_s
+            for_speech,
+            self._inbox,
+            segments,
+            models.speech_detector(),
+            self._clock,
+            end_of_audio_s,
         )
         audio = AudioStage(for_audio, self._inbox, models.audio)
         self._edges.append((for_speech, speech.tally, None))
         self._edges.append((for_audio, audio.tally, None))
-        speech_worker = self._feeder("speech", speech.run, for_speech, ["speech"], segments)
-        consumers.append(speech_worker)
-        if segments is not None:
-            consumers.append(self._feeder("asr", asr.run, segments, []))
+        consumers.append(self._feeder("speech", speech.run, for_speech, ["speech"], segments))
         consumers.append(self._feeder("audio", audio.run, for_audio, ["audio"]))
         return [for_speech, for_audio]
+
+    def _build_asr(self, models: Models, consumers: list[Worker]) -> Mailbox[SpeechSegment] | None:
+        if models.recognizer is None:
+            return None
+        realtime = self._source.realtime
+        segments: Mailbox[SpeechSegment] = Mailbox(
+            "speech>asr",
+            8,
+            "drop_oldest" if realtime else "block",
+            unit="segments",
+            # Live, a partial that has not been started is stale once a newer one is there.
+            supersedes=_supersedes if realtime else None,
+            droppable=lambda segment: not segment.is_final,
+        )
+        clock = self._clock if realtime else None
+        asr = AsrStage(segments, self._inbox, models.recognizer, models.text, clock)
+        self._edges.append((segments, asr.tally, None))
+        consumers.append(self._feeder("asr", asr.run, segments, []))
+        return segments
 
     def _producer(self, stream: Stream, sinks: list[Mailbox[Any]], pacer: Pacer) -> Worker:
         unit = "samples" if stream.kind == "audio" else "frames"
@@ -346,7 +329,7 @@ class Session:
                 tally.end_index = message.first_sample + len(message.samples)
             else:
                 tally.captured += 1
-                self._frame_times.append(message.time_s)
+                self._view.frame_captured(message.time_s)
             for sink in sinks:
                 try:
                     sink.put(message)
@@ -449,105 +432,6 @@ class Session:
             self._perception.select(track_id)
             self._inbox.put(Event(self._clock.now_s(), "target selected", str(track_id)))
 
-    # --- what displays see ----------------------------------------------------------------------
-
-    def _reset_view(self) -> None:
-        self.notices: tuple[str, ...] = ()
-        self._perception: Any = None
-        self._history: deque[Estimate] = deque()
-        self._ages: deque[float] = deque(maxlen=300)
-        self._all_ages = Counter[int]()
-        self._finals: list[Hypothesis] = []
-        self._current: Hypothesis | None = None
-        self._shown: tuple[VideoFrame, FaceReport] | None = None
-        self._activity: SpeechActivity | None = None
-        self._events: deque[Event] = deque(maxlen=100)
-        self.gaps: list[Gap] = []
-        self._report_times: deque[float] = deque(maxlen=50)
-        # Written by the camera's producer only; a deque's append and copy are atomic.
-        self._frame_times: deque[float] = deque(maxlen=90)
-        self._n_estimates = 0
-        self._n_with_evidence = 0
-        self._sum = np.zeros(len(LABELS), np.float64)
-        self._label_counts = Counter[str]()
-        self._last_s = 0.0
-
-    def _show(self, frame: VideoFrame, report: FaceReport) -> None:
-        with self._lock:
-            self._shown = (frame, report)
-            self._report_times.append(report.time_s)
-
-    def _observe(self, message: Evidence | Estimate) -> None:
-        """Fusion thread: keep what snapshots and the summary need."""
-        with self._lock:
-            match message:
-                case Estimate():
-                    self._note_estimate(message)
-                case SpeechActivity():
-                    self._activity = message
-                case Transcribed():
-                    hypothesis = message.hypothesis
-                    self._current = None if hypothesis.is_final else hypothesis
-                    if hypothesis.is_final and hypothesis.text:
-                        self._finals.append(hypothesis)
-                case Event():
-                    self._events.append(message)
-                case Gap():
-                    self.gaps.append(message)
-                case _:
-                    pass
-
-    def _note_estimate(self, estimate: Estimate) -> None:
-        self._history.append(estimate)
-        while self._history[0].time_s < estimate.time_s - _HISTORY_S:
-            self._history.popleft()
-        self._n_estimates += 1
-        self._last_s = estimate.time_s
-        if estimate.timing.age_s is not None:
-            self._ages.append(estimate.timing.age_s)
-            self._all_ages[min(round(estimate.timing.age_s * 1000), 60_000)] += 1
-        if not np.isnan(estimate.probabilities).all():
-            self._n_with_evidence += 1
-            self._sum += np.nan_to_num(estimate.probabilities)
-            self._label_counts[estimate.label or "not sure"] += 1
-        else:
-            self._label_counts["nothing to read"] += 1
-
-    def snapshot(self) -> Snapshot:
-        """What a display shows, read at once. Any thread; holds the lock for microseconds."""
-        dropped: Counter[str] = Counter()
-        for box, _tally, owner in self._edges:
-            if owner is not None:
-                dropped[owner.unit] = max(dropped[owner.unit], box.counts().dropped)
-        with self._lock:
-            history = tuple(self._history)
-            newest = history[-1] if history else None
-            ages = sorted(self._ages)
-            health = Health(
-                score_age_s=self._ages[-1] if self._ages else None,
-                score_age_p95_s=ages[int(0.95 * (len(ages) - 1))] if ages else None,
-                estimates_hz=_rate([e.time_s for e in history[-50:]]),
-                video_fps=_rate(list(self._frame_times)),
-                encoded_faces_hz=_rate(list(self._report_times)),
-                level_dbfs=self._activity.level_dbfs if self._activity else -120.0,
-                speaking=self._activity.speaking if self._activity else False,
-                dropped_frames=dropped["frames"],
-                dropped_samples=dropped["samples"],
-            )
-            return Snapshot(
-                now_s=self._clock.now_s(),
-                estimate=newest,
-                history=history,
-                states={m: newest.absent.get(m) if newest else Absence.WAITING for m in MODALITIES},
-                finals=tuple(self._finals[-20:]),
-                current=self._current,
-                faces=self._shown[1] if self._shown else None,
-                frame=self._shown[0] if self._shown else None,
-                health=health,
-                notices=self.notices,
-                events=tuple(self._events),
-            )
-
     # --- accounts -------------------------------------------------------------------------------
 
     def edges(self) -> tuple[EdgeCounts, ...]:
@@ -565,11 +449,25 @@ class Session:
             edges.append(EdgeAccount(counts, captured, done.processed, done.skipped, done.tail))
         return Accounting(tuple(self._tallies), tuple(edges))
 
+    def snapshot(self) -> Snapshot:
+        """What a display shows, read at once. Any thread; never delays the pipeline."""
+        dropped: Counter[str] = Counter()
+        for box, _tally, owner in self._edges:
+            if owner is not None:
+                dropped[owner.unit] = max(dropped[owner.unit], box.counts().dropped)
+        return self._view.snapshot(
+            self._clock.now_s(), self.notices, dropped["frames"], dropped["samples"]
+        )
+
     @property
     def finals(self) -> tuple[Hypothesis, ...]:
         """Final hypotheses with text so far, in order. Any thread."""
-        with self._lock:
-            return tuple(self._finals)
+        return self._view.finals()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Known spans without data so far. Any thread."""
+        return self._view.gaps()
 
     def text(self) -> str:
         """Everything that was said so far, finals only."""
@@ -577,19 +475,7 @@ class Session:
 
     def summary(self) -> Summary:
         """The session so far in numbers. Any thread."""
-        text = self.text()
-        with self._lock:
-            n = self._n_with_evidence
-            mean = self._sum / n if n else np.full(len(LABELS), np.nan)
-            return Summary(
-                n_estimates=self._n_estimates,
-                duration_s=self._last_s,
-                mean=mean.astype(np.float32),
-                labels=dict(self._label_counts.most_common()),
-                transcript=text,
-                score_age_p50_s=_quantile(self._all_ages, 0.5),
-                score_age_p95_s=_quantile(self._all_ages, 0.95),
-            )
+        return self._view.summary()
 
     def whole(self) -> dict[str, Any]:
         """One score for the whole recording, with its final text; call after the last estimate.
@@ -622,20 +508,3 @@ class Session:
 
 def _supersedes(new: SpeechSegment, old: SpeechSegment) -> bool:
     return not old.is_final and old.segment_id <= new.segment_id
-
-
-def _rate(times_s: list[float]) -> float:
-    """Events per second from N times: N - 1 intervals."""
-    if len(times_s) < 2 or times_s[-1] <= times_s[0]:
-        return 0.0
-    return (len(times_s) - 1) / (times_s[-1] - times_s[0])
-
-
-def _quantile(histogram_ms: Counter[int], share: float) -> float | None:
-    """Quantile of a histogram in milliseconds, in seconds; None when it is empty."""
-    seen, total = 0, histogram_ms.total()
-    for value_ms, count in sorted(histogram_ms.items()):
-        seen += count
-        if seen >= share * total:
-            return value_ms / 1000
-    return None

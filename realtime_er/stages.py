@@ -134,9 +134,10 @@ class AudioStage:
                     steps += 1
                     encoder_id = self._encoder.encoder_id
                     self._inbox.put(Embedding("audio", start_s, end_s, vector, encoder_id))
-                ahead = self._encoder.next_end_sample - block.first_sample
-                next_s = block.start_s + ahead / SAMPLE_RATE_HZ
-                self._inbox.put(Watermark("audio", next_s - _JUST_BEFORE_S))
+                next_sample = self._encoder.next_end_sample
+                if next_sample is not None:
+                    next_s = block.start_s + (next_sample - block.first_sample) / SAMPLE_RATE_HZ
+                    self._inbox.put(Watermark("audio", next_s - _JUST_BEFORE_S))
         finally:
             # What never filled a step: at most one step at the end and one before each loss.
             self.tally.processed = steps * step

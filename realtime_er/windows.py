@@ -178,7 +178,7 @@ class WindowBuilder:
         if report.embedding is not None:
             available_s = self._usable_from(report.time_s)
             report = replace(report, embedding=replace(report.embedding, available_s=available_s))
-            assert report.embedding is not None  # noqa: S101 - for the type checker
+            assert report.embedding is not None
             self._faces.add(report.embedding)
         self._reports.append(report)
         return report
@@ -351,7 +351,7 @@ class WindowBuilder:
             absent["text"] = Absence.NO_WORDS
             return None, 0.0
         embedding = known[-1].embedding
-        assert embedding is not None  # noqa: S101 - filtered above; for the type checker
+        assert embedding is not None
         age_s = max(0.0, end_s - embedding.end_s)
         weight = 1.0 - age_s / self._config.text.fade_s
         if weight <= 0.0:
