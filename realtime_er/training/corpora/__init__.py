@@ -1,0 +1,1 @@
+"""One reader per corpus; each raises :class:`realtime_er.errors.CorpusError` when it is absent."""

@@ -1,0 +1,48 @@
+"""One labelled recording of one speaker, as every speech corpus here is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from realtime_er.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class SpeechClip:
+    """A clip of trimmed speech.
+
+    Attributes:
+        path: the sound file.
+        speaker: unique over corpora, "ravdess-07" for instance.
+        label: the corpus' own class under its joint name.
+        corpus: "ravdess" or "emodb".
+    """
+
+    path: Path
+    speaker: str
+    label: str
+    corpus: str
+
+    @property
+    def id(self) -> str:
+        """Unique over corpora, "ravdess/03-01-01-01-01-01-01" for instance."""
+        return f"{self.corpus}/{self.path.stem}"
+
+    def samples(self, sample_rate_hz: int = 16_000) -> npt.NDArray[np.float32]:
+        """The sound, float32 [samples], mono in [-1, 1].
+
+        Raises:
+            CorpusError: the file cannot be decoded, or has another rate or several channels.
+        """
+        try:
+            sound, rate_hz = soundfile.read(self.path, dtype="float32")
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise CorpusError(f"{self.path}: cannot be read: {error}") from error
+        if rate_hz != sample_rate_hz or sound.ndim != 1:
+            raise CorpusError(f"{self.path}: expected {sample_rate_hz} Hz mono; convert the corpus")
+        return np.asarray(sound, dtype=np.float32)

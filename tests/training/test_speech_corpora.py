@@ -1,0 +1,136 @@
+"""Speech corpora, splits by speaker, and the features' promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from realtime_er.errors import CorpusError
+from realtime_er.training import speech
+from realtime_er.training.corpora import emodb, ravdess
+from realtime_er.training.speech_features import draw_batch, prepare
+from realtime_er.training.speech_model import clip_features, clip_power
+
+
+@pytest.fixture
+def small_corpora(tmp_path: Path) -> Path:
+    """Two clips of RAVDESS and two of EMO-DB, noise inside."""
+    rng = np.random.default_rng(0)
+    names = [
+        "ravdess_speech/Actor_07/03-01-02-01-01-01-07.flac",
+        "ravdess_speech/Actor_18/03-01-08-02-02-01-18.flac",
+        "emodb/03a01La.flac",
+        "emodb/14b10Wc.flac",
+    ]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.05 * rng.standard_normal(32_000), 16_000)
+    return tmp_path
+
+
+def test_names_are_read(small_corpora: Path) -> None:
+    clips = speech.read_clips(small_corpora)
+    assert [(clip.speaker, clip.label, clip.corpus) for clip in clips] == [
+        ("ravdess-07", "calm", "ravdess"),
+        ("ravdess-18", "surprise", "ravdess"),
+        ("emodb-03", "boredom", "emodb"),
+        ("emodb-14", "angry", "emodb"),
+    ]
+    assert clips[2].id == "emodb/03a01La"
+    assert clips[0].samples().dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["03-01-09-01-01-01-07", "hello"])
+def test_odd_ravdess_name(name: str) -> None:
+    with pytest.raises(CorpusError, match="RAVDESS"):
+        ravdess.parse_name(name)
+
+
+@pytest.mark.parametrize("name", ["03a01Xa", "a3a01Fa", "03"])
+def test_odd_emodb_name(name: str) -> None:
+    with pytest.raises(CorpusError, match="EMO-DB"):
+        emodb.parse_name(name)
+
+
+def test_absent_corpus_says_what_to_do(tmp_path: Path) -> None:
+    for read in (ravdess.read_ravdess, emodb.read_emodb):
+        with pytest.raises(CorpusError, match="--data"):
+            read(tmp_path)
+
+
+def test_wrong_rate_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "emodb"
+    folder.mkdir()
+    soundfile.write(folder / "03a01Fa.flac", np.zeros(800), 8000)
+    with pytest.raises(CorpusError, match="16000 Hz"):
+        emodb.read_emodb(tmp_path)[0].samples()
+
+
+def test_folds_hold_every_speaker_once() -> None:
+    speakers = [speaker for fold in speech.FOLDS for speaker in fold]
+    assert len(speakers) == len(set(speakers)) == 28
+    assert set(speech.HELD_OUT) < set(speakers)
+
+
+def test_split_keeps_speakers_apart(small_corpora: Path) -> None:
+    clips = speech.read_clips(small_corpora)
+    assert speech.split(clips, ("ravdess-18", "emodb-14")) == ([0, 2], [1, 3])
+
+
+def test_only_classes_of_the_corpus_compete(small_corpora: Path) -> None:
+    clips = speech.read_clips(small_corpora)
+    logits = np.zeros((4, 9), np.float32)
+    logits[:2, speech.LABELS.index("boredom")] = 9.0
+    logits[:2, speech.LABELS.index("calm")] = 1.0
+    logits[2:, speech.LABELS.index("surprise")] = 9.0
+    logits[2:, speech.LABELS.index("angry")] = 1.0
+    truth, found = speech.predictions(
+        speech.PooledClips(clips, np.zeros((4, 2), np.float32), logits)
+    )
+    names = [speech.LABELS[number] for number in found]
+    assert names == ["calm", "calm", "angry", "angry"]
+    assert [speech.LABELS[number] for number in truth] == ["calm", "surprise", "boredom", "angry"]
+    assert speech.metrics_of(
+        speech.PooledClips(clips, np.zeros((4, 2), np.float32), logits), "x", "here", 1
+    )["x_ravdess_accuracy"]["value"] == pytest.approx(0.5)
+
+
+def test_material_and_batches_are_reproducible(small_corpora: Path) -> None:
+    clips = speech.read_clips(small_corpora)
+    first, second = (prepare(clips, 3, seed=4) for _ in range(2))
+    assert torch.equal(first.log_power, second.log_power)
+    assert int(first.frames[0, 0]) == 200
+    chosen = torch.tensor([0, 1, 3])
+    features, steps = draw_batch(first, chosen, torch.Generator().manual_seed(2))
+    again, _ = draw_batch(second, chosen, torch.Generator().manual_seed(2))
+    assert torch.equal(features, again)
+    assert features.shape[1] % 8 == 0
+    assert features.shape[2] == 64
+    assert bool((steps * 8 <= features.shape[1]).all())
+    assert bool((features >= 0).all())
+
+
+def test_features_look_only_at_the_past() -> None:
+    rng = np.random.default_rng(1)
+    sound = torch.from_numpy((0.1 * rng.standard_normal((1, 16_000))).astype(np.float32))
+    whole = clip_features(clip_power(sound))
+    part = clip_features(clip_power(sound[:, :8000]))
+    torch.testing.assert_close(whole[:, :50], part, atol=1e-5, rtol=0)
+
+
+def test_training_runs_and_repeats(small_corpora: Path) -> None:
+    material = prepare(speech.read_clips(small_corpora) * 8, 1, seed=1)
+    seen: list[speech.SpeechProgress] = []
+    nets = [
+        speech.fit(material, range(32), seed=1, epochs=1, progress=seen.append) for _ in range(2)
+    ]
+    assert len(seen) == 2
+    assert np.isfinite(seen[0].loss)
+    found = [speech.evaluate(net, material, [0, 2]).logits for net in nets]
+    np.testing.assert_array_equal(*found)
+    assert found[0].shape == (2, 9)
