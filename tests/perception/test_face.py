@@ -162,3 +162,4 @@ def test_yunet_finds_exactly_one_face_with_landmarks(shared_dir):
     assert isinstance(detector, YuNetDetector)
     found = faces_in(detector, shared_dir / "clips" / "single_face.mp4")
     assert set(found) == {1}
+    assert set(faces_in(detector, shared_dir / "clips" / "no_face.mp4")) == {0}
