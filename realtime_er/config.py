@@ -18,7 +18,6 @@ from typing import Any, Literal
 from realtime_er.errors import ConfigError
 from realtime_er.resources import resource_dir
 
-
 N = typing.TypeVar("N", int, float)
 
 

@@ -179,8 +179,9 @@ class SpeechStage:
             if expected is not None and block.first_sample != expected:
                 self._hand_on(self._detector.discontinuity())
             expected = block.first_sample + len(block.samples)
-            self._hand_on(self._detector.push(block))
+            decided = self._detector.push(block)
             self.tally.processed += len(block.samples)
+            self._hand_on(decided)
             # The next decision can come no sooner than one detector step after the last.
             position_s = self._detector.position_s + self._detector.step_s
             self._inbox.put(Watermark("speech", position_s - _JUST_BEFORE_S))

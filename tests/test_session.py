@@ -121,9 +121,7 @@ class FakeModels:
         return FacePerception(self.config.face, OneFace(self.away), CropRule(1.0, 0.0, 48))
 
     def speech_detector(self):
-        return SpeechDetector(
-            self.config.vad, self.config.asr.partial_every_s, Voice(self.speech)
-        )
+        return SpeechDetector(self.config.vad, self.config.asr.partial_every_s, Voice(self.speech))
 
     def encode_text(self, text):
         return self.text.encode(text)[0] if text else None
@@ -200,7 +198,7 @@ def test_lost_samples_are_a_gap_and_never_bridged():
 def test_live_on_a_paced_source_equals_offline_on_face_and_voice():
     # Real time: one second, no sleeping but the pacing itself.
     overrides = {"audio.min_speech_s": 0.2, "vad.onset_s": 0.05, "asr.enabled": False}
-    speech = range(0, 32_000)
+    speech = range(32_000)
     live, slow = (
         run(both(1.5, realtime=realtime), speech=speech, overrides=overrides)[1]
         for realtime in (True, False)
@@ -208,15 +206,13 @@ def test_live_on_a_paced_source_equals_offline_on_face_and_voice():
     live_by_index = {e.index: e for e in live}
     closed_in_time = [e for e in slow if live_by_index[e.index].timing.closed_by != "deadline"]
     assert len(closed_in_time) >= 0.5 * len(slow)
-    agreeing = [
-        e for e in closed_in_time if live_by_index[e.index].absent == e.absent
-    ]
+    agreeing = [e for e in closed_in_time if live_by_index[e.index].absent == e.absent]
     assert len(agreeing) == len(closed_in_time)
     assert all(e.timing.age_s is not None and e.timing.age_s >= 0 for e in live)
 
 
 def test_text_unavailable_is_a_named_state():
-    _session, estimates = run(both(2.0), recognizer=False, speech=range(0, 16_000))
+    _session, estimates = run(both(2.0), recognizer=False, speech=range(16_000))
     assert {e.absent["text"] for e in estimates} == {Absence.UNAVAILABLE}
 
 

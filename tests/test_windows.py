@@ -216,7 +216,9 @@ def test_whole_recording_follows_the_person_seen_most():
     whole = WholeRecording()
     for track, times in ((1, 3), (2, 5)):
         for _ in range(times):
-            whole.add_face(Embedding("face", 0, 0, np.full(2, float(track), np.float32), "f", track))
+            whole.add_face(
+                Embedding("face", 0, 0, np.full(2, float(track), np.float32), "f", track)
+            )
     made = whole.fusion_input(None)
     np.testing.assert_array_equal(made.face, [2, 2, 0, 0])
     assert made.audio is None

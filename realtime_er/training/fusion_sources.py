@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime_er.encoders.audio import StreamingAudioEncoder
 from realtime_er.encoders.bundle import load_card
 from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import SpecMismatch
 from realtime_er.fusion.head import statistics
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
 from realtime_er.training.corpora.ferplus import read_ferplus
-from realtime_er.training.speech import HELD_OUT, read_clips
+from realtime_er.training.speech_heldout import embed_heldout
 from realtime_er.training.text import embed_dev
 
 PARTS = ("train", "calibration", "test")
@@ -30,8 +29,7 @@ CALIBRATION_SPEAKERS = ("ravdess-18", "emodb-14")
 TEST_SPEAKERS = ("ravdess-19", "ravdess-20")
 FACE_VIEWS = 8
 _SHARES = (0.5, 0.2, 0.3)
-_WINDOW_STEPS = (8, 50)
-"""Shortest and longest speech window, in steps of 80 ms: 0.64 s to the horizon of 4 s."""
+_CROP_S = (0.6, 4.0)
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,10 @@ class Source:
         rows: list[npt.NDArray[np.int64]] = []
         for label in np.unique(self.labels):
             clips = np.unique(self.clips[self.labels == label])
-            for clip in rng.choice(clips, len(clips)):
-                rows.append(np.flatnonzero((self.clips == clip) & (self.labels == label)))
+            rows += [
+                np.flatnonzero((self.clips == clip) & (self.labels == label))
+                for clip in rng.choice(clips, len(clips))
+            ]
         chosen = np.concatenate(rows)
         return Source(self.vectors[chosen], self.labels[chosen], self.clips[chosen])
 
@@ -116,38 +116,30 @@ def face_sources(data_dir: Path, folder: Path, seed: int) -> dict[str, Source]:
 
 
 def audio_sources(data_dir: Path, folder: Path, seed: int) -> dict[str, Source]:
-    """Clips of the speech encoder's held-out speakers, as statistics over windows up to 4 s.
+    """Clips of the speech encoder's held-out speakers: whole, and windows of 0.6 to 4 s.
 
     Raises:
         CorpusError: A corpus is absent.
-        SpecMismatch: The encoder was trained on a speaker that is needed here unseen.
+        SpecMismatch: The speech model's card does not cover the clips.
     """
-    encoder = StreamingAudioEncoder(folder)
-    project = {own: label for label, owns in encoder.card.label_map.items() for own in owns}
-    rng = np.random.default_rng(seed)
-    found: dict[str, list[tuple[FloatArray, int, int]]] = {part: [] for part in PARTS}
-    clips = [clip for clip in read_clips(data_dir) if clip.speaker in HELD_OUT]
-    for number, clip in enumerate(clips):
-        if clip.label not in project:
-            raise SpecMismatch(f"{folder}: the card maps no project label to {clip.label!r}")
-        label = LABELS.index(project[clip.label])
-        encoder.reset()
-        steps = encoder.push(0, clip.samples(encoder.sample_rate_hz))
-        if len(steps) < _WINDOW_STEPS[0]:
-            continue
-        embeddings = np.stack([embedding for _, embedding in steps])
-        part = "train"
-        if clip.speaker in CALIBRATION_SPEAKERS:
-            part = "calibration"
-        elif clip.speaker in TEST_SPEAKERS:
-            part = "test"
-        windows = [embeddings[-_WINDOW_STEPS[1] :]]
-        for _ in range(8 if part == "train" else 2):
-            length = int(rng.integers(_WINDOW_STEPS[0], min(len(steps), _WINDOW_STEPS[1]) + 1))
-            start = int(rng.integers(0, len(steps) - length + 1))
-            windows.append(embeddings[start : start + length])
-        found[part] += [(statistics(window), label, number) for window in windows]
-    return {part: _source(rows) for part, rows in found.items()}
+    heard = embed_heldout(data_dir, folder, crops=8, crop_s=_CROP_S, seed=seed)
+    label_map = load_card(folder).label_map
+    project = {own: LABELS.index(label) for label, owns in label_map.items() for own in owns}
+    try:
+        labels = np.array([project[own] for own in heard["label"]], dtype=np.int64)
+    except KeyError as error:
+        raise SpecMismatch(f"{folder}: label_map has no {error}") from error
+    clips = np.unique(heard["ids"], return_inverse=True)[1].astype(np.int64)
+    speakers = heard["speaker"]
+    calibration = np.isin(speakers, CALIBRATION_SPEAKERS)
+    test = np.isin(speakers, TEST_SPEAKERS)
+    # Fewer windows where scores are computed: they would only repeat a clip.
+    few = heard["crop"] < 3
+    rows = {"train": ~calibration & ~test, "calibration": calibration & few, "test": test & few}
+    return {
+        part: Source(heard["statistics"][chosen], labels[chosen], clips[chosen])
+        for part, chosen in rows.items()
+    }
 
 
 def text_sources(data_dir: Path, folder: Path, seed: int) -> dict[str, Source]:

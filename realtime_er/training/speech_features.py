@@ -82,7 +82,8 @@ def disturb(samples: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.N
         loudness = np.sqrt((sound**2).mean() / ((noise**2).mean() + 1e-12))
         sound = sound + noise * loudness * 10.0 ** (-below_db / 20.0)
     gain = 10.0 ** (rng.uniform(-12.0, 12.0) / 20.0)
-    return np.clip(sound * gain, -1.0, 1.0).astype(np.float32)
+    limited: npt.NDArray[np.float32] = np.clip(sound * gain, -1.0, 1.0).astype(np.float32)
+    return limited
 
 
 def prepare(clips: Sequence[SpeechClip], versions: int, seed: int) -> SpeechMaterial:

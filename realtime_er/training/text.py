@@ -105,10 +105,10 @@ class _Deployed(nn.Module):
     def __init__(self, net: TextNet) -> None:
         super().__init__()
         self.net = net
-        self.half = nn.Parameter(net.table.weight.detach().half(), requires_grad=False)
+        self.stored_table = nn.Parameter(net.table.weight.detach().half(), requires_grad=False)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        values = self.half[ids].float()
+        values = self.stored_table[ids].float()
         embedding, logits = self.net.head(self.net.pool(values, ids))
         return embedding, logits
 
@@ -135,9 +135,7 @@ def _pad(features: Sequence[npt.NDArray[np.int64]]) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def _batches(
-    words: list[list[str]], rng: np.random.Generator
-) -> list[npt.NDArray[np.int64]]:
+def _batches(words: list[list[str]], rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
     """Row numbers of each batch: random, but of similar length, which spares padding."""
     order = rng.permutation(len(words))
     lengths = np.array([len(one) for one in words])
@@ -269,9 +267,7 @@ def _metrics(data_dir: Path, encoder: TextEncoder) -> dict[str, Any]:
             prediction = np.array(
                 # A text without any word is absent for the encoder; here it counts as neutral.
                 [
-                    int(encoder.encode(change(row.text))[1].argmax())
-                    if fold_words(row.text)
-                    else 0
+                    int(encoder.encode(change(row.text))[1].argmax()) if fold_words(row.text) else 0
                     for row in rows
                 ]
             )
