@@ -1,0 +1,1 @@
+"""Perception: where the face is, when somebody speaks, and what is said."""

@@ -1,0 +1,401 @@
+"""Voice activity: which sound is speech, and where an utterance begins and ends.
+
+A voice model gives a probability for each step of some 30 ms; ``SpeechDetector`` turns those into
+``SpeechActivity`` (one per step, causal) and ``SpeechSegment`` (what to transcribe).
+
+    QUIET ──voiced──> STARTING ──onset_s of it──> SPEAKING ──unvoiced──> STOPPING
+      ^                  │ unvoiced                  ^ voiced               │
+      └──────────────────┴───────────────────────────┴──── hangover_s of it ┘
+
+Nothing here starts a thread or reads a clock; one thread owns each object.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from realtime_er.config import VadConfig
+from realtime_er.encoders.runtimes import onnx_session
+from realtime_er.errors import WeightsMissing
+from realtime_er.messages import (
+    SAMPLE_RATE_HZ,
+    AudioBlock,
+    FloatArray,
+    SpeechActivity,
+    SpeechSegment,
+)
+
+SILENCE_DBFS = -120.0
+"""Level of digital silence."""
+
+# Leaving speech takes a lower probability than entering it, or it would flicker between words.
+_HYSTERESIS = 0.15
+# Kept after the last voiced step: the decay of the last sound, but not the whole hangover.
+_TAIL_S = 0.2
+# Fewer voiced seconds than this in a whole segment are a click or a cough: nothing to transcribe.
+_MIN_VOICED_S = 0.2
+# A segment that is too long is cut at the quietest step of its last second.
+_CUT_SEARCH_S = 1.0
+
+
+class VoiceModel(Protocol):
+    """What tells voice from other sound, step by step. Keeps state between steps."""
+
+    step_samples: int
+
+    def probability(self, samples: FloatArray) -> float:
+        """Probability in [0, 1] that the next step, float32 (``step_samples``,), is voice."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class SileroVoice:
+    """Silero VAD v6 (MIT), as the faster-whisper package ships it, run as a stream.
+
+    The recurrent state and the 64 samples before the step are carried from call to call.
+
+    Raises:
+        WeightsMissing: faster-whisper is not installed or lacks the model.
+        ModelError: the model cannot be loaded.
+    """
+
+    step_samples = 512
+    _CONTEXT = 64
+    _STATE = 128
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._session: Any = onnx_session(path or _silero_path())
+        self._input: FloatArray = np.zeros((1, self._CONTEXT + self.step_samples), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        self._input[:] = 0.0
+        self._h: FloatArray = np.zeros((1, 1, self._STATE), np.float32)
+        self._c: FloatArray = np.zeros((1, 1, self._STATE), np.float32)
+
+    def probability(self, samples: FloatArray) -> float:
+        """Probability that the next 512 samples are voice."""
+        self._input[0, : self._CONTEXT] = self._input[0, -self._CONTEXT :]
+        self._input[0, self._CONTEXT :] = samples
+        output, self._h, self._c = self._session.run(
+            None, {"input": self._input, "h": self._h, "c": self._c}
+        )
+        return float(np.asarray(output).reshape(-1)[0])
+
+
+def _silero_path() -> Path:
+    # Not imported: faster_whisper pulls in PyAV and the hub client, 0.3 s for a file name.
+    spec = importlib.util.find_spec("faster_whisper")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "assets" / "silero_vad_v6.onnx"
+        if path.is_file():
+            return path
+    raise WeightsMissing(
+        "silero_vad_v6.onnx not found: pip install faster-whisper, or set vad.engine to 'webrtc'"
+    )
+
+
+class WebRtcVoice:
+    """WebRTC's Gaussian mixture detector; its yes/no is averaged over the last five steps.
+
+    Args:
+        aggressiveness: 0 (lets much through) to 3.
+
+    Raises:
+        WeightsMissing: webrtcvad is not installed.
+    """
+
+    step_samples = 480
+
+    def __init__(self, aggressiveness: int = 3) -> None:
+        if importlib.util.find_spec("webrtcvad") is None:
+            raise WeightsMissing("vad.engine 'webrtc' needs: pip install webrtcvad-wheels")
+        self._aggressiveness = aggressiveness
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        import webrtcvad
+
+        self._vad: Any = webrtcvad.Vad(self._aggressiveness)
+        self._recent: deque[float] = deque(maxlen=5)
+
+    def probability(self, samples: FloatArray) -> float:
+        """Share of the last five steps, this one included, that were voice."""
+        pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+        self._recent.append(float(self._vad.is_speech(pcm, SAMPLE_RATE_HZ)))
+        return sum(self._recent) / len(self._recent)
+
+
+def make_voice_model(engine: str) -> VoiceModel:
+    """The model that ``vad.engine`` names, "silero" or "webrtc".
+
+    Raises:
+        WeightsMissing: its package is not installed.
+    """
+    return SileroVoice() if engine == "silero" else WebRtcVoice()
+
+
+class State(Enum):
+    """Where the detector is between silence and speech."""
+
+    QUIET = "quiet"
+    STARTING = "starting"
+    SPEAKING = "speaking"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    samples: FloatArray
+    start_s: float
+    end_s: float
+    level_dbfs: float
+    voiced: bool
+
+
+class SpeechDetector:
+    """Turns sound into speech activity and segments to transcribe.
+
+    ``SpeechActivity.speaking`` is True for the voiced steps of confirmed speech (the state is
+    SPEAKING): not during the onset, which may still prove a click, and not in the pauses between
+    words, so that it marks the sound which carries the voice. A segment spans the pauses.
+
+    All times come from the blocks' ``start_s``. What comes out depends on the samples only, not on
+    how they were split into blocks. Holds at most ``max_segment_s`` of sound (and one block).
+    Owned by one thread.
+
+    Args:
+        config: Thresholds and durations.
+        partial_every_s: Stream time between two partial segments.
+        model: What gives the probabilities.
+    """
+
+    def __init__(self, config: VadConfig, partial_every_s: float, model: VoiceModel) -> None:
+        self._config = config
+        self._model = model
+        self._step = model.step_samples
+        step_s = self._step / SAMPLE_RATE_HZ
+        self._step_s = step_s
+        self._onset_steps = max(1, math.ceil(config.onset_s / step_s - 1e-6))
+        self._hangover_steps = max(1, math.ceil(config.hangover_s / step_s - 1e-6))
+        self._max_steps = max(2, int(config.max_segment_s / step_s + 1e-6))
+        self._partial_steps = max(1, math.ceil(partial_every_s / step_s - 1e-6))
+        preroll_steps = math.ceil(config.preroll_s / step_s - 1e-6)
+        self._before: deque[_Step] = deque(maxlen=preroll_steps + self._onset_steps)
+        self._segment: list[_Step] = []
+        self._state = State.QUIET
+        self._run = 0  # steps in a row that argue for leaving the state
+        self._segment_id = 0
+        self._revision = 0
+        self._next_partial = 0
+        self._pending: FloatArray = np.zeros(0, np.float32)
+        self._pending_first = 0  # sample index of pending[0]
+        self._anchors: deque[tuple[int, float]] = deque()  # (first sample, session time)
+        self._expected: int | None = None
+        self._received_s = 0.0
+        self._position_s = 0.0
+
+    @property
+    def state(self) -> State:
+        """Where it is between silence and speech."""
+        return self._state
+
+    @property
+    def position_s(self) -> float:
+        """Session time up to which it has decided."""
+        return self._position_s
+
+    @property
+    def step_s(self) -> float:
+        """Duration of one decision."""
+        return self._step_s
+
+    def push(self, block: AudioBlock) -> list[SpeechActivity | SpeechSegment]:
+        """Take the next sound; what follows from it, in time order.
+
+        A forward jump of ``first_sample`` is a loss: the open segment is closed. Samples that were
+        delivered before are ignored.
+        """
+        out: list[SpeechActivity | SpeechSegment] = []
+        first, start_s, samples = block.first_sample, block.start_s, block.samples
+        if self._expected is not None and first != self._expected:
+            overlap = self._expected - first
+            if overlap > 0 and start_s < self._received_s - 1e-3:
+                samples = samples[overlap:]
+                first, start_s = self._expected, start_s + overlap / SAMPLE_RATE_HZ
+            else:
+                out += self.discontinuity()
+        if len(samples) == 0:
+            return out
+        if len(self._pending) == 0:
+            self._pending_first = first
+        self._anchors.append((first, start_s))
+        self._pending = np.concatenate([self._pending, samples]).astype(np.float32)
+        self._expected = first + len(samples)
+        self._received_s = start_s + len(samples) / SAMPLE_RATE_HZ
+        whole = len(self._pending) // self._step
+        for index in range(whole):
+            self._decide(self._pending[index * self._step : (index + 1) * self._step], out)
+        self._pending = self._pending[whole * self._step :].copy()
+        return out
+
+    def flush(self) -> list[SpeechActivity | SpeechSegment]:
+        """End of the stream: decide what is left and close the open segment as final."""
+        out: list[SpeechActivity | SpeechSegment] = []
+        if len(self._pending):
+            self._decide(self._pending, out)
+            self._pending = np.zeros(0, np.float32)
+        self._close(self._position_s, out)
+        return out
+
+    def discontinuity(self) -> list[SpeechActivity | SpeechSegment]:
+        """Sound was lost: close the open segment and forget what the model heard."""
+        out = self.flush()
+        self._before.clear()
+        self._anchors.clear()
+        self._expected = None
+        self._model.reset()
+        return out
+
+    def end_of_audio(self, now_s: float) -> list[SpeechActivity | SpeechSegment]:
+        """Live, call now and then: closes an open segment when sound stopped arriving.
+
+        Args:
+            now_s: Session time now.
+        """
+        out: list[SpeechActivity | SpeechSegment] = []
+        waiting = self._state is not State.QUIET
+        if waiting and now_s - self._received_s >= self._config.end_of_audio_s:
+            self._close(now_s, out)
+        return out
+
+    # --- one step ---
+
+    def _decide(self, samples: FloatArray, out: list[SpeechActivity | SpeechSegment]) -> None:
+        start_s = self._time_s(self._pending_first)
+        # From the last sample: the block that holds the next one may not have come yet.
+        end_s = round(self._time_s(self._pending_first + len(samples) - 1) + 1 / SAMPLE_RATE_HZ, 6)
+        start_s = max(round(start_s, 6), self._position_s)
+        self._pending_first += len(samples)
+        probability = self._probability(samples)
+        bar = self._config.threshold
+        if self._state in (State.SPEAKING, State.STOPPING):
+            bar = max(bar - _HYSTERESIS, bar * 0.5)
+        kept = samples.copy()
+        step = _Step(kept, start_s, end_s, _level_dbfs(kept), probability >= bar)
+        self._position_s = end_s
+        events: list[SpeechActivity | SpeechSegment] = []
+        self._advance(step, events)
+        speaking = self._state is State.SPEAKING and step.voiced
+        out.append(SpeechActivity(start_s, end_s, speaking, probability, step.level_dbfs))
+        out += events
+
+    def _time_s(self, sample: int) -> float:
+        while len(self._anchors) > 1 and self._anchors[1][0] <= sample:
+            self._anchors.popleft()
+        first, start_s = self._anchors[0]
+        return start_s + (sample - first) / SAMPLE_RATE_HZ
+
+    def _probability(self, samples: FloatArray) -> float:
+        if len(samples) < self._step:
+            samples = np.pad(samples, (0, self._step - len(samples)))
+        probability = self._model.probability(samples)
+        if not math.isfinite(probability):
+            # A NaN in the sound would stay in a recurrent state for ever.
+            self._model.reset()
+            return 0.0
+        return probability
+
+    def _advance(self, step: _Step, out: list[SpeechActivity | SpeechSegment]) -> None:
+        if self._state in (State.QUIET, State.STARTING):
+            self._before.append(step)
+            self._run = self._run + 1 if step.voiced else 0
+            self._state = State.STARTING if step.voiced else State.QUIET
+            if self._run >= self._onset_steps:
+                self._open(list(self._before))
+            return
+        self._segment.append(step)
+        self._run = 0 if step.voiced else self._run + 1
+        self._state = State.SPEAKING if step.voiced else State.STOPPING
+        if self._run >= self._hangover_steps:
+            self._close(step.end_s, out)
+        elif len(self._segment) >= self._max_steps:
+            if self._state is State.SPEAKING:
+                self._cut(step.end_s, out)
+            else:
+                self._close(step.end_s, out)
+        elif self._state is State.SPEAKING and len(self._segment) >= self._next_partial:
+            # Not in a pause: the final one is near then, and the words would be the same.
+            self._next_partial = len(self._segment) + self._partial_steps
+            out.append(self._make(self._segment, step.end_s, is_final=False))
+
+    # --- segments ---
+
+    def _open(self, steps: list[_Step]) -> None:
+        self._before.clear()
+        self._segment = steps
+        self._segment_id += 1
+        self._revision = 0
+        self._run = 0
+        self._next_partial = self._partial_steps
+        self._state = State.SPEAKING
+
+    def _close(self, trigger_s: float, out: list[SpeechActivity | SpeechSegment]) -> None:
+        steps, silent = self._segment, self._run
+        opened = self._state in (State.SPEAKING, State.STOPPING)
+        self._segment = []
+        self._run = 0
+        self._state = State.QUIET
+        if not opened:
+            return
+        unused = max(0, silent - math.ceil(_TAIL_S / self._step_s))
+        used = steps[: len(steps) - unused]
+        # What the segment did not use may be the pre-roll of the next one; never more than that.
+        self._before.extend(steps[len(used) :])
+        voiced_s = sum(step.end_s - step.start_s for step in used if step.voiced)
+        if self._revision or voiced_s >= _MIN_VOICED_S:
+            out.append(self._make(used, trigger_s, is_final=True))
+
+    def _cut(self, trigger_s: float, out: list[SpeechActivity | SpeechSegment]) -> None:
+        """Close a segment that is too long at a quiet place; the rest opens the next one."""
+        search = min(len(self._segment) - 1, math.ceil(_CUT_SEARCH_S / self._step_s))
+        levels = [step.level_dbfs for step in self._segment[-search:]]
+        at = len(self._segment) - 1 - int(np.argmin(levels[::-1]))  # the latest of equals
+        used, rest = self._segment[:at], self._segment[at:]
+        out.append(self._make(used, trigger_s, is_final=True))
+        self._open(rest)
+
+    def _make(self, steps: list[_Step], trigger_s: float, *, is_final: bool) -> SpeechSegment:
+        samples = np.concatenate([step.samples for step in steps])
+        samples.flags.writeable = False
+        segment = SpeechSegment(
+            self._segment_id,
+            self._revision,
+            steps[0].start_s,
+            steps[-1].end_s,
+            trigger_s,
+            is_final,
+            samples,
+        )
+        self._revision += 1
+        return segment
+
+
+def _level_dbfs(samples: FloatArray) -> float:
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    if not power > 0.0:
+        return SILENCE_DBFS
+    return max(SILENCE_DBFS, 10.0 * math.log10(power))
