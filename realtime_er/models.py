@@ -16,7 +16,8 @@ from realtime_er.messages import FloatArray
 from realtime_er.perception.asr import Recognizer
 from realtime_er.perception.detectors import make_detector
 from realtime_er.perception.face import CropRule, FacePerception
-from realtime_er.perception.vad import SpeechDetector, make_voice_model
+from realtime_er.perception.vad import SpeechDetector
+from realtime_er.perception.voices import make_voice_model
 from realtime_er.perception.whisper import ShortWhisper, find_model
 
 TEXT_UNAVAILABLE = (

@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 
 from realtime_er.config import VadConfig
 from realtime_er.messages import AudioBlock, SpeechActivity, SpeechSegment
-from realtime_er.perception.vad import SpeechDetector, make_voice_model
+from realtime_er.perception.vad import SpeechDetector
+from realtime_er.perception.voices import make_voice_model
 from tests.perception.sounds import NOT_SPEECH, RATE_HZ, Sound, pink, silence, white
 
 

@@ -12,7 +12,8 @@ from realtime_er.config import AsrConfig, VadConfig
 from realtime_er.errors import WeightsMissing
 from realtime_er.messages import AudioBlock, FloatArray, Hypothesis, SpeechSegment, Word
 from realtime_er.perception.asr import Recognizer, normalised
-from realtime_er.perception.vad import SileroVoice, SpeechDetector
+from realtime_er.perception.vad import SpeechDetector
+from realtime_er.perception.voices import SileroVoice
 from realtime_er.perception.whisper import (
     HOW_TO_INSTALL,
     ShortWhisper,

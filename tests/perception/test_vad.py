@@ -11,14 +11,8 @@ import pytest
 from realtime_er.config import VadConfig
 from realtime_er.errors import WeightsMissing
 from realtime_er.messages import AudioBlock, FloatArray, SpeechActivity, SpeechSegment
-from realtime_er.perception.vad import (
-    SileroVoice,
-    SpeechDetector,
-    State,
-    VoiceModel,
-    WebRtcVoice,
-    make_voice_model,
-)
+from realtime_er.perception.vad import SpeechDetector, State
+from realtime_er.perception.voices import SileroVoice, VoiceModel, WebRtcVoice, make_voice_model
 from tests.perception.sounds import NOT_SPEECH
 
 STEP = 160  # 10 ms
