@@ -1,0 +1,67 @@
+"""The ``realtime-er`` command, one module per subcommand.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from realtime_er.cli.analyze import analyze
+from realtime_er.cli.demo import demo
+from realtime_er.cli.devices import devices
+from realtime_er.cli.doctor import doctor
+from realtime_er.cli.guard import guarded
+from realtime_er.cli.live import live
+from realtime_er.cli.models import models
+from realtime_er.cli.train import train
+
+app = typer.Typer(
+    name="realtime-er",
+    help="How a face, a voice and words read emotionally, live: estimates, not mind-reading.",
+    epilog="Begin with: realtime-er demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"realtime-er {version('realtime_er')}")
+        except PackageNotFoundError:
+            typer.echo("realtime-er (not installed: run from its source folder)")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and end."
+    ),
+) -> None:
+    """How a face, a voice and words read emotionally, live: estimates, not mind-reading."""
+
+
+app.command(epilog="Example: realtime-er demo --out demo-output")(guarded(demo))
+app.command(epilog="Example: realtime-er live --camera 0 --seconds 60")(guarded(live))
+app.command(epilog="Example: realtime-er analyze interview.mp4 recordings/ --out results")(
+    guarded(analyze)
+)
+app.command(epilog="Example: realtime-er train fusion --data ~/corpora --out models")(
+    guarded(train)
+)
+app.command(epilog="Example: realtime-er devices")(guarded(devices))
+app.command(epilog="Example: realtime-er doctor")(guarded(doctor))
+app.add_typer(models, name="models")
+
+
+def main() -> None:
+    """Entry point of the ``realtime-er`` command."""
+    app()

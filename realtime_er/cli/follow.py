@@ -1,0 +1,151 @@
+"""Following a running session: display, Ctrl-C, the figures at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from realtime_er.cli.guard import notice
+from realtime_er.errors import ConfigError
+from realtime_er.messages import LABELS, Estimate, Snapshot
+from realtime_er.palette import COLOURS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from realtime_er.session import Session
+
+DISPLAYS = ("terminal", "none")
+
+
+class Running(Protocol):
+    """The part of a session that can be followed."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """One-line notices."""
+        ...
+
+    def estimates(self) -> Iterator[Estimate]:
+        """Estimates until the end."""
+        ...
+
+    def stop(self) -> None:
+        """End soon."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Everything to show."""
+        ...
+
+
+def check_display(display: str | None, as_json: bool) -> None:
+    """Refuse what cannot be shown.
+
+    Raises:
+        ConfigError: an unknown display, or a dashboard in the middle of JSON.
+    """
+    if display is not None and display not in DISPLAYS:
+        raise ConfigError(f"--display must be one of {', '.join(DISPLAYS)}, not {display!r}")
+    if as_json and display == "terminal":
+        raise ConfigError("--json and --display terminal both want stdout; leave one out")
+
+
+@contextlib.contextmanager
+def stopping(session: Running) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the session cleanly, the second one at once."""
+
+    def first(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        session.stop()
+
+    old = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def follow(
+    session: Running,
+    *,
+    display: str | None = None,
+    as_json: bool = False,
+    seconds: float | None = None,
+) -> list[Estimate]:
+    """Show an open session until it ends; main thread.
+
+    Args:
+        session: Already open.
+        display: "terminal", "none", or None for a dashboard where stdout is a terminal.
+        as_json: JSON lines instead.
+        seconds: End at this time of the session.
+
+    Returns:
+        All estimates.
+    """
+    from rich.console import Console
+
+    from realtime_er.sinks.lines import JsonLines, SecondLines
+    from realtime_er.sinks.terminal import Dashboard
+
+    console = Console(highlight=False)
+    dashboard = not as_json and display != "none" and console.is_terminal
+    for text in session.notices:
+        notice(f"note: {text}")
+    estimates: list[Estimate] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopping(session))
+        show = None
+        if as_json:
+            show = JsonLines(sys.stdout).show
+        elif dashboard:
+            stack.enter_context(Dashboard(session, console))
+        else:
+            show = SecondLines(sys.stdout, lambda: session.snapshot().health).show
+        for estimate in session.estimates():
+            if seconds is not None and estimate.time_s > seconds + 1e-6:
+                continue  # what was on its way when the time was up: drained, not shown
+            estimates.append(estimate)
+            if show is not None:
+                show(estimate)
+            if seconds is not None and estimate.time_s >= seconds - 1e-6:
+                session.stop()
+    return estimates
+
+
+def print_summary(session: Session, console: Console) -> None:
+    """What was read, what was said, how fresh it was, and where every frame and sample went."""
+    summary = session.summary()
+    console.print(f"\n{summary.n_estimates} estimates in {summary.duration_s:.1f} s")
+    if not np.isnan(summary.mean).all():
+        console.print("mean scores: " + score_line(summary.mean), soft_wrap=True)
+    total = max(1, sum(summary.labels.values()))
+    shares = ", ".join(f"{label} {100 * n / total:.0f} %" for label, n in summary.labels.items())
+    if shares:
+        console.print(f"read as:     {shares} of the time", soft_wrap=True)
+    console.print(f"words:       {summary.transcript or '-'}", soft_wrap=True, markup=False)
+    if summary.score_age_p95_s is not None and summary.score_age_p50_s is not None:
+        p50, p95 = 1000 * summary.score_age_p50_s, 1000 * summary.score_age_p95_s
+        console.print(f"score age:   median {p50:.0f} ms, 95 % within {p95:.0f} ms")
+    accounting = session.accounting()
+    state = "everything accounted for" if accounting.balanced else "NOT BALANCED (a bug)"
+    console.print(f"accounting:  {state}")
+    for line in accounting.lines():
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def score_line(scores: np.typing.NDArray[np.float32]) -> str:
+    """Seven scores in their colours, as rich markup."""
+    shown = []
+    for label, score in zip(LABELS, scores, strict=True):
+        value = "-" if np.isnan(score) else f"{100 * float(score):.0f} %"
+        shown.append(f"[{COLOURS[label]}]{label}[/] {value}")
+    return "  ".join(shown)

@@ -1,0 +1,132 @@
+"""Options that several commands share, and what they make of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from realtime_er.config import Config, load_config
+from realtime_er.errors import ConfigError
+
+ConfigName = Annotated[
+    str | None,
+    typer.Option(
+        "--config", metavar="NAME|PATH", help="Preset (live, demo, analyze) or TOML file."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated."),
+]
+NoVideo = Annotated[bool, typer.Option("--no-video", help="Do without the picture.")]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Do without the sound (and the words).")]
+NoText = Annotated[bool, typer.Option("--no-text", help="Do without speech recognition.")]
+AsrModel = Annotated[
+    str | None,
+    typer.Option("--asr-model", metavar="NAME|DIR", help="Whisper model: a folder or a size."),
+]
+AsrDownload = Annotated[
+    bool, typer.Option("--asr-download", help="Fetch the Whisper model when it is not there.")
+]
+Display = Annotated[
+    str | None,
+    typer.Option("--display", metavar="terminal|none", help="Dashboard, or a line a second."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object per estimate on stdout, nothing else.")
+]
+Seconds = Annotated[
+    float | None, typer.Option("--seconds", metavar="N", help="End after this many seconds.")
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Show the settings that would be used, and end.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def configure(
+    preset: str | None,
+    settings: list[str] | None,
+    default: str,
+    named: dict[str, Any] | None = None,
+) -> Config:
+    """The configuration of a command.
+
+    Args:
+        preset: What ``--config`` gave.
+        settings: What ``--set`` gave; wins over everything else.
+        default: Preset without ``--config``.
+        named: Settings that have options of their own; None values are left as they are.
+
+    Raises:
+        ConfigError: an unknown preset or key, or a bad value.
+    """
+    overrides = {name: value for name, value in (named or {}).items() if value is not None}
+    overrides |= dict(parse_setting(setting) for setting in settings or [])
+    return load_config(preset or default, overrides)
+
+
+def switches(*, no_video: bool, no_audio: bool, no_text: bool) -> dict[str, Any]:
+    """Settings behind ``--no-video``, ``--no-audio`` and ``--no-text``."""
+    return {
+        "camera.enabled": False if no_video else None,
+        "microphone.enabled": False if no_audio else None,
+        "asr.enabled": False if no_text or no_audio else None,
+    }
+
+
+def fetch_asr_model(config: Config, wanted: bool) -> None:
+    """Download the Whisper model of ``asr.model`` when it is ``wanted`` and nowhere on this machine.
+
+    Raises:
+        WeightsMissing: the download failed.
+    """
+    if wanted and config.asr.enabled and config.microphone.enabled:
+        from realtime_er.perception.whisper import find_model
+
+        find_model(config.asr.model, allow_download=True)
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """``"face.rate_hz=5"`` as ``("face.rate_hz", 5)``; a value that is no TOML is a string.
+
+    Raises:
+        ConfigError: there is no "=".
+    """
+    import tomllib
+
+    name, equals, value = setting.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set {setting}: write it as KEY=VALUE, for instance face.rate_hz=5")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as a TOML file that ``--config`` reads."""
+    import json
+
+    lines = []
+    for table, keys in config.to_dict().items():
+        lines.append(f"[{table}]")
+        # JSON's strings, numbers, true and false are TOML's as well.
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def output_folder(path: Path) -> Path:
+    """Make a folder for results.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot be made: {error.strerror}") from error
+    return path

@@ -1,0 +1,128 @@
+"""What belongs together: a model's weights and its card, and the four models of a bundle.
+
+A model is a folder with ``card.json`` and the files it names. The card says what goes in, what
+comes out, what it was trained on, under which licence, and how well it does; loading checks the
+weights against the card's hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from realtime_er.errors import SpecMismatch, WeightsMissing
+from realtime_er.messages import LABELS, FloatArray
+from realtime_er.resources import resource_dir
+
+KINDS = ("face", "speech", "text", "fusion")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model card that has been checked. ``raw`` is the whole JSON object."""
+
+    folder: Path
+    id: str
+    kind: str
+    file: str
+    sha256: str
+    licence: str
+    labels: tuple[str, ...]
+    label_map: dict[str, list[str]]
+    embedding_dim: int
+    raw: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The weights."""
+        return self.folder / self.file
+
+    def to_project_labels(self, probabilities: FloatArray) -> FloatArray:
+        """Sum the model's own classes into the seven columns.
+
+        Args:
+            probabilities: float32 (..., len(labels)), in the model's own order.
+
+        Returns:
+            float32 (..., 7); NaN in the columns that the model lacks.
+        """
+        columns = []
+        for name in LABELS:
+            own = [self.labels.index(label) for label in self.label_map.get(name, [])]
+            columns.append(
+                probabilities[..., own].sum(axis=-1)
+                if own
+                else np.full(probabilities.shape[:-1], np.nan, np.float32)
+            )
+        return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> Card:
+    """Write ``card.json`` beside the weights, with their hashes filled in, and load it back."""
+    filled = dict(card)
+    filled["sha256"] = sha256_of(folder / filled["file"])
+    head = filled.get("head")
+    if head:
+        filled["head"] = {**head, "sha256": sha256_of(folder / head["file"])}
+    text = json.dumps(filled, indent=2, ensure_ascii=False) + "\n"
+    (folder / "card.json").write_text(text, encoding="utf-8")
+    return load_card(folder)
+
+
+def load_card(folder: Path, *, verify: bool = True) -> Card:
+    """Read a model's card and check it against its files.
+
+    Raises:
+        WeightsMissing: no card, or no weights.
+        SpecMismatch: the card is incomplete, or the weights are not the ones it describes.
+    """
+    path = folder / "card.json"
+    if not path.is_file():
+        raise WeightsMissing(f"{folder}: no card.json; reinstall realtime_er, or train it (realtime-er train)")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        card = Card(
+            folder=folder,
+            id=raw["id"],
+            kind=raw["kind"],
+            file=raw["file"],
+            sha256=raw["sha256"],
+            licence=raw["licence"],
+            labels=tuple(raw["labels"]),
+            label_map={name: list(own) for name, own in raw.get("label_map", {}).items()},
+            embedding_dim=int(raw.get("embedding_dim", 0)),
+            raw=raw,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecMismatch(f"{path}: not a model card: {type(error).__name__} {error}") from error
+    unknown = {own for owns in card.label_map.values() for own in owns} - set(card.labels)
+    if unknown:
+        raise SpecMismatch(f"{path}: label_map names unknown labels {sorted(unknown)}")
+    if verify:
+        parts = [(card.file, card.sha256)]
+        if "head" in raw:
+            parts.append((raw["head"]["file"], raw["head"]["sha256"]))
+        for name, expected in parts:
+            if not (folder / name).is_file():
+                raise WeightsMissing(f"{folder / name}: missing; reinstall realtime_er")
+            if sha256_of(folder / name) != expected:
+                raise SpecMismatch(f"{folder / name}: not the file its card describes (sha256)")
+    return card
+
+
+def bundle_dir(bundle: str, kind: str, directory: str = "") -> Path:
+    """Folder of one model of a bundle, "compact-face" for instance."""
+    root = Path(directory) if directory else resource_dir("assets") / "models"
+    return root / f"{bundle}-{kind}"
