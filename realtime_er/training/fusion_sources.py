@@ -82,10 +82,10 @@ def _view(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray
     side = image.shape[0]
     scale = float(rng.uniform(0.94, 1.06))
     warp = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.uniform(-4.0, 4.0)), scale)
-    warp[:, 2] += rng.uniform(-1.5, 1.5, 2)
+    warp = warp + np.pad(rng.uniform(-1.5, 1.5, (2, 1)), ((0, 0), (2, 0)))
     moved = cv2.warpAffine(image, warp, (side, side), borderMode=cv2.BORDER_REPLICATE)
     lit = moved.astype(np.float32) * rng.uniform(0.9, 1.1) + rng.normal(0.0, 2.0, moved.shape)
-    return np.clip(lit, 0.0, 255.0).astype(np.float32)
+    return np.asarray(np.clip(lit, 0.0, 255.0), np.float32)
 
 
 def face_sources(data_dir: Path, folder: Path, seed: int) -> dict[str, Source]:

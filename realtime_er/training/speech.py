@@ -311,25 +311,23 @@ def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[st
     entries: dict[str, Any] = {}
     for of in CORPUS_LABELS:
         rows = corpus == of
-        for metric, function in (("accuracy", accuracy), ("uar", unweighted_average_recall)):
+        measures = (
+            ("accuracy", accuracy, prediction),
+            ("uar", unweighted_average_recall, prediction),
+            ("accuracy_nine_classes", accuracy, pooled.logits.argmax(axis=1)),
+        )
+        for measure, function, found in measures:
             low, high = bootstrap_interval(
-                function, truth[rows], prediction[rows], seed=seed, groups=speaker[rows]
+                function, truth[rows], found[rows], seed=seed, groups=speaker[rows]
             )
-            entries[f"{name}_{of}_{metric}"] = {
-                "value": round(function(truth[rows], prediction[rows]), 4),
+            entries[f"{name}_{of}_{measure}"] = {
+                "value": round(function(truth[rows], found[rows]), 4),
                 "interval_95": [round(low, 4), round(high, 4)],
                 "n": int(rows.sum()),
                 "speakers": len(set(speaker[rows])),
-                "classes": len(CORPUS_LABELS[of]),
                 "split": where,
                 "seed": seed,
             }
-        entries[f"{name}_{of}_accuracy_nine_classes"] = {
-            "value": round(accuracy(truth[rows], pooled.logits[rows].argmax(axis=1)), 4),
-            "n": int(rows.sum()),
-            "split": where,
-            "seed": seed,
-        }
     return entries
 
 
