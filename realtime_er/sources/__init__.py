@@ -1,0 +1,1 @@
+"""Sources: devices and files, as streams of timestamped messages. They know nothing of models."""

@@ -1,0 +1,130 @@
+"""What a source is, and how it is paced.
+
+A *source* (webcam and microphone, a media file, ...) offers one or two *streams*. Each stream is run
+by one producer thread of the session, which calls ``open``, ``run`` and ``close`` in that thread's
+owner's order: ``open`` on the thread that opens the session, so that a missing device is an error
+at start; ``run`` in the producer thread; ``close`` on the thread that closes the session.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from realtime_er.clock import Clock
+from realtime_er.config import Config
+from realtime_er.messages import AudioBlock, Event, Gap, VideoFrame
+
+SourceMessage = AudioBlock | VideoFrame | Gap | Event
+
+Emit = Callable[[SourceMessage], None]
+"""Hands a message to the session; may block (files) or drop and count (devices) downstream."""
+
+
+class Pacer(Protocol):
+    """Decides when data with media time ``time_s`` may be emitted by a stream that has a choice."""
+
+    def wait(self, time_s: float, stop: threading.Event) -> bool:
+        """Block until it is time; False when ``stop`` was set first. Producer threads."""
+        ...
+
+
+class Stream(Protocol):
+    """One producer of audio or of video."""
+
+    @property
+    def kind(self) -> Literal["audio", "video"]:
+        """What it emits."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of its thread and edges: "microphone" or "camera", whatever it reads from."""
+        ...
+
+    def open(self) -> None:
+        """Open the device or file.
+
+        Raises:
+            SourceError: it cannot be read; the message is one clear line.
+        """
+        ...
+
+    def run(self, emit: Emit, pacer: Pacer, stop: threading.Event) -> None:
+        """Emit messages until the end of the data or until ``stop`` is set. Producer thread.
+
+        ``AudioBlock`` times and ``VideoFrame`` times strictly increase. Lost data are a ``Gap``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent, and unblocks a ``run`` that is stuck in a read."""
+        ...
+
+    def info(self) -> dict[str, Any]:
+        """What was requested and what was granted (device, rate, size), for the manifest."""
+        ...
+
+
+class Source(Protocol):
+    """Where a session's sound and pictures come from."""
+
+    @property
+    def realtime(self) -> bool:
+        """True: real clock, late data are dropped and counted. False: virtual clock, nothing is."""
+        ...
+
+    def streams(self, config: Config, clock: Clock) -> Sequence[Stream]:
+        """The streams that exist and that ``config`` enables, not yet opened.
+
+        Raises:
+            SourceError: there is nothing to read.
+        """
+        ...
+
+
+class RealTimePacer:
+    """Lets data through when the session clock reaches their time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def wait(self, time_s: float, stop: threading.Event) -> bool:
+        """Wait to the target time, so that jitter does not add up."""
+        while (delay_s := time_s - self._clock.now_s()) > 0:
+            if stop.wait(delay_s):
+                return False
+        return not stop.is_set()
+
+
+class LockstepPacer:
+    """Lets a stream run at most ``ahead_s`` ahead of the newest finished tick.
+
+    It bounds what a file run as fast as possible keeps in memory. The session calls ``advance`` as
+    ticks finish.
+    """
+
+    def __init__(self, ahead_s: float) -> None:
+        self._ahead_s = ahead_s
+        self._done_s = 0.0
+        self._condition = threading.Condition()
+        self._open = False
+
+    def advance(self, done_s: float) -> None:
+        """A tick up to ``done_s`` is finished. Fusion thread."""
+        with self._condition:
+            self._done_s = max(self._done_s, done_s)
+            self._condition.notify_all()
+
+    def release(self) -> None:
+        """Let everybody through (the session is closing)."""
+        with self._condition:
+            self._open = True
+            self._condition.notify_all()
+
+    def wait(self, time_s: float, stop: threading.Event) -> bool:
+        """Wait until the ticks have come near enough, or ``release`` is called."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._open or time_s <= self._done_s + self._ahead_s)
+        return not stop.is_set()

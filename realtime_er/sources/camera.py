@@ -1,0 +1,169 @@
+"""The camera that ``camera.source`` names: a webcam, a network camera, or a folder of images."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import cv2
+import numpy as np
+
+from realtime_er.clock import Clock
+from realtime_er.config import CameraConfig
+from realtime_er.errors import DeviceLost, DeviceNotFound
+from realtime_er.messages import ImageArray
+from realtime_er.sources.base import Stream
+from realtime_er.sources.camera_stream import CameraStream, Capture
+from realtime_er.sources.devices import list_cameras
+from realtime_er.sources.image_folder import FolderStream
+from realtime_er.sources.network_camera import open_network_camera
+
+_RETRY_S = 0.02
+
+
+class VideoCapture(Protocol):
+    """The part of ``cv2.VideoCapture`` that is used; tests put a fake in its place."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802, D102
+
+    def set(self, prop: int, value: float) -> bool: ...  # noqa: D102
+
+    def get(self, prop: int) -> float: ...  # noqa: D102
+
+    def grab(self) -> bool: ...  # noqa: D102
+
+    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
+
+    def release(self) -> None: ...  # noqa: D102
+
+
+CaptureFactory = Callable[[int | str], VideoCapture]
+
+
+def _open_cv(address: int | str) -> VideoCapture:
+    return cast("VideoCapture", cv2.VideoCapture(address))
+
+
+class OpenCvCapture:
+    """A webcam through OpenCV.
+
+    Args:
+        address: Index or device path.
+        config: Size and rate to ask for, latency, time-out.
+        clock: The session's clock.
+        factory: Opens the device.
+    """
+
+    def __init__(
+        self, address: int | str, config: CameraConfig, clock: Clock, factory: CaptureFactory
+    ) -> None:
+        self._address = address
+        self._config = config
+        self._clock = clock
+        self._factory = factory
+        self._capture: VideoCapture | None = None
+
+    def open(self) -> dict[str, Any]:
+        """Open the device.
+
+        Raises:
+            DeviceNotFound: it cannot be opened.
+        """
+        capture = self._capture = self._factory(self._address)
+        if not capture.isOpened():
+            raise DeviceNotFound("cannot be opened (absent, in use, or no permission)")
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._config.width_px)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._config.height_px)
+        capture.set(cv2.CAP_PROP_FPS, self._config.fps)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # older frames than the newest are of no use
+        return {
+            "width_px": int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            "height_px": int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            "fps": capture.get(cv2.CAP_PROP_FPS),
+        }
+
+    def read(self, stop: threading.Event) -> tuple[float, ImageArray]:
+        """Wait for a frame; single failures are tried again until the time-out.
+
+        Raises:
+            DeviceLost: none for ``timeout_s``, or stopped.
+        """
+        assert self._capture is not None  # open() comes first
+        give_up_s = self._clock.now_s() + self._config.timeout_s
+        while True:
+            if self._capture.grab():
+                time_s = self._clock.now_s() - self._config.latency_s
+                good, image = self._capture.retrieve()
+                if good and image is not None and image.size:
+                    if image.ndim == 2:
+                        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+                    frame = np.array(image, dtype=np.uint8)  # OpenCV may use its buffer again
+                    frame.setflags(write=False)
+                    return time_s, frame
+            if self._clock.now_s() >= give_up_s:
+                raise DeviceLost(f"no picture for {self._config.timeout_s:g} s")
+            if stop.wait(_RETRY_S):
+                raise DeviceLost("stopped")
+
+    def close(self) -> None:
+        """Release the device."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+
+def open_camera(config: CameraConfig, clock: Clock, factory: CaptureFactory = _open_cv) -> Stream:
+    """The stream for ``config.source``; not yet opened.
+
+    Args:
+        config: Which camera, and what to ask of it.
+        clock: The session's clock.
+        factory: Opens a webcam.
+
+    Raises:
+        SourceError: nothing is called that.
+    """
+    source = config.source.strip()
+    if re.match(r"[a-z]+://", source, re.IGNORECASE):
+        return open_network_camera(config, clock)
+    if source.isdigit():
+        address: int | str = int(source)
+    elif Path(source).is_dir():
+        return FolderStream(Path(source), config.fps, clock)
+    elif "/" in source or "\\" in source:
+        if not Path(source).exists():
+            raise DeviceNotFound(f"camera {source}: no such device; {_known_cameras()}")
+        address = source
+    else:
+        address = _by_name(source)
+
+    def make() -> Capture:
+        return OpenCvCapture(address, config, clock, factory)
+
+    requested = {
+        "source": source,
+        "width_px": config.width_px,
+        "height_px": config.height_px,
+        "fps": config.fps,
+    }
+    return CameraStream(make, source, clock, config.timeout_s, requested, _known_cameras)
+
+
+def _by_name(name: str) -> int:
+    for camera in list_cameras().devices:
+        if name and name.casefold() in camera.name.casefold():
+            return camera.index
+    hint = "" if sys.platform == "linux" else " (on this system give its index)"
+    raise DeviceNotFound(f"no camera is called {name!r}{hint}; {_known_cameras()}")
+
+
+def _known_cameras() -> str:
+    found = list_cameras()
+    if not found.devices:
+        return found.problem or "no camera is connected"
+    listed = ", ".join(f"{camera.index} {camera.name}" for camera in found.devices)
+    return f"there are: {listed}"
