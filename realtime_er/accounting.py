@@ -16,8 +16,8 @@ from realtime_er.runtime import EdgeCounts
 class StreamTally:
     """What one producer emitted. One writer: its producer thread.
 
-    ``captured`` counts frames or samples; ``in_gaps`` the samples that the stream says were lost
-    before it could hand them over (its index jumps over them); ``end_index`` is one past the last.
+    ``captured`` counts frames or samples; ``in_gaps`` those that the stream says were lost before it
+    could hand them over (its index jumps over them); ``end_index`` is one past the last.
     """
 
     name: str
@@ -67,11 +67,7 @@ class Accounting:
     @property
     def balanced(self) -> bool:
         """Whether every frame, sample and segment is accounted for."""
-        whole = all(
-            tally.end_index == tally.captured + tally.in_gaps
-            for tally in self.streams
-            if tally.unit == "samples"
-        )
+        whole = all(t.in_gaps >= 0 and t.end_index == t.captured + t.in_gaps for t in self.streams)
         return whole and all(e.unaccounted == 0 and e.counts.balanced for e in self.edges)
 
     def lines(self) -> list[str]:

@@ -64,7 +64,7 @@ from realtime_er.windows import Watermark, WholeRecording, WindowBuilder
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
 _JOIN_S = 10.0
-_STUCK_S = 1.0
+_STUCK_S = 0.3
 
 
 class _State(enum.Enum):
@@ -108,6 +108,7 @@ class Session:
         self._estimates: Mailbox[Estimate] = Mailbox("fuse>reader", 1, "block")
         self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
         self._feeders = 0
+        self._sources_ended = False  # reader's thread only
         self._whole = WholeRecording()
         self._perception: FacePerception | None = None
         self.notices: tuple[str, ...] = ()
@@ -167,13 +168,18 @@ class Session:
         # Nobody reads estimates any more: what still comes is counted as dropped, and the
         # fusion thread is not left waiting for a reader.
         self._estimates.discard()
-        producers = self._workers[: len(self._streams)]
-        for producer in producers:
-            producer.join(_STUCK_S)
-        self._close_streams()  # releases a producer stuck in a device read
+        self._end_sources()
         hung = [worker.name for worker in self._workers if not worker.join(_JOIN_S)]
         if hung:
             raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
+
+    def _end_sources(self) -> None:
+        """After ``stop``: let producers end by themselves, then release those stuck in a read."""
+        if not self._sources_ended:
+            self._sources_ended = True
+            for producer in self._workers[: len(self._streams)]:
+                producer.join(_STUCK_S)
+            self._close_streams()
 
     def _close_streams(self) -> None:
         for stream in self._streams:
@@ -324,12 +330,13 @@ class Session:
                 self._inbox.put(message)
                 return
             if isinstance(message, AudioBlock):
-                tally.in_gaps += message.first_sample - tally.end_index
-                tally.captured += len(message.samples)
-                tally.end_index = message.first_sample + len(message.samples)
+                first, count = message.first_sample, len(message.samples)
             else:
-                tally.captured += 1
+                first, count = message.index, 1
                 self._view.frame_captured(message.time_s)
+            tally.in_gaps += first - tally.end_index
+            tally.captured += count
+            tally.end_index = first + count
             for sink in sinks:
                 try:
                     sink.put(message)
@@ -415,9 +422,11 @@ class Session:
         if self._state is not _State.OPEN:
             raise ClosedError(f"the session is {self._state.value}; use it inside 'with Session'")
         while True:
+            if self._stop.is_set():
+                self._end_sources()
             try:
                 # The timeout lets a signal handler run while nothing comes.
-                estimate = self._estimates.get(0.2)
+                estimate = self._estimates.get(0.1)
             except MailboxClosed:
                 break
             if estimate is not None:

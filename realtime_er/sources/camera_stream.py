@@ -58,6 +58,7 @@ class _Reader:
         self.granted: dict[str, Any] = {}
         self.failure: SourceError | None = None
         self._capture = capture
+        self._missed = 0  # written by the camera's producer only
         self._stop = threading.Event()
         self._worker = Worker("camera-reader", self._read, self._ended)
         self._worker.start()
@@ -81,6 +82,12 @@ class _Reader:
     @property
     def alive(self) -> bool:
         return self._worker.alive
+
+    def missed(self) -> int:
+        """Frames that were dropped before they could be taken, since the last call."""
+        dropped = self.frames.counts().dropped
+        missed, self._missed = dropped - self._missed, dropped
+        return missed
 
     def end(self) -> None:
         """Tell the thread to end; does not wait."""
@@ -180,6 +187,10 @@ class CameraStream:
                     emit(Gap(self.name, lost_s, max(frame[0], lost_s), why))
                 continue
             time_s = max(frame[0], last_s + _STEP_S)
+            missed = reader.missed()
+            if missed:
+                emit(Gap(self.name, last_s, time_s, f"{missed} frames came faster than they went"))
+                index += missed
             emit(VideoFrame(index, time_s, frame[1]))
             index, last_s, frame = index + 1, time_s, None
 

@@ -35,6 +35,7 @@ from realtime_er.training.metrics import (
     expected_calibration_error,
     unweighted_average_recall,
 )
+from realtime_er.training.onnx_files import strip_traces
 
 GATED_DIM = 64
 EPOCHS = 20
@@ -228,6 +229,7 @@ def export(net: GatedAttentionFusion, path: Path) -> None:
             external_data=False,
             verbose=False,
         )
+    strip_traces(path)
 
 
 def train_fusion(

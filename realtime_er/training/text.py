@@ -32,6 +32,7 @@ from realtime_er.training.corpora.goemotions import read_goemotions
 from realtime_er.training.corpora.meld import read_meld, read_meld_episodes
 from realtime_er.training.corpora.text_rows import TextRow
 from realtime_er.training.metrics import Metric, accuracy, bootstrap_interval, macro_f1, weighted_f1
+from realtime_er.training.onnx_files import strip_traces
 
 EMBEDDING_DIM = 128
 EPOCHS = 4
@@ -225,6 +226,7 @@ def export(net: TextNet, path: Path) -> None:
             external_data=False,
             verbose=False,
         )
+    strip_traces(path)
 
 
 def embed_dev(data_dir: Path, model_folder: Path) -> dict[str, npt.NDArray[Any]]:

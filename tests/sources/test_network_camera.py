@@ -20,9 +20,12 @@ from tests.sources.media import Collected, OpenPacer, painted, read_painted
 
 
 class MjpegServer:
-    """Serves numbered frames; ``silent`` keeps the connection but sends nothing more."""
+    """Serves numbered frames, or ``pictures`` (JPEG) over and over.
 
-    def __init__(self) -> None:
+    ``silent`` keeps the connection but sends nothing more.
+    """
+
+    def __init__(self, pictures: list[bytes] | None = None, period_s: float = 0.01) -> None:
         self.stopping = threading.Event()
         self.silent = threading.Event()
         self.width_px = 128
@@ -35,11 +38,14 @@ class MjpegServer:
                 self.end_headers()
                 index = 0
                 try:
-                    while not owner.stopping.wait(0.01):
+                    while not owner.stopping.wait(period_s):
                         if owner.silent.is_set():
                             continue
-                        image = painted(index % 1000, owner.width_px, 64)
-                        data = cv2.imencode(".jpg", image)[1].tobytes()
+                        if pictures:
+                            data = pictures[index % len(pictures)]
+                        else:
+                            image = painted(index % 1000, owner.width_px, 64)
+                            data = cv2.imencode(".jpg", image)[1].tobytes()
                         self.wfile.write(
                             b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: "
                             + str(len(data)).encode()
@@ -72,6 +78,16 @@ def _serving() -> Iterator[MjpegServer]:
     server = MjpegServer()
     try:
         yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serving_pictures(pictures: list[bytes]) -> Iterator[str]:
+    """Serve JPEG pictures at 25 frames a second; yields the address."""
+    server = MjpegServer(pictures, 0.04)
+    try:
+        yield server.url
     finally:
         server.stop()
 
