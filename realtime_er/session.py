@@ -138,6 +138,8 @@ class Session:
         if self._state is not _State.UNOPENED:
             raise ClosedError(f"the session is {self._state.value}; make a new Session")
         cv2.setNumThreads(1)  # frames are small: OpenCV's thread pool costs more than it saves
+        # Our own errors say what is wrong with a camera, in one line.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             self._build()
         except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ models = typer.Typer(
 def list_models(
     config: options.ConfigName = None,
     settings: options.Settings = None,
+    every: Annotated[bool, typer.Option("--all", help="Every figure of each card.")] = False,
     debug: options.Debug = False,
 ) -> None:
     """Show each model: what it learned from, how well it does, its licence."""
@@ -47,7 +48,7 @@ def list_models(
             problems.append(str(error))
             continue
         data = str(card.raw.get("training", {}).get("data", "-"))
-        table.add_row(card.id, data, _metrics(card), card.licence)
+        table.add_row(card.id, data, _metrics(card, every=every), card.licence)
     console = Console(highlight=False)
     console.print(table)
     whisper = find_model(settled.asr.model)
@@ -58,9 +59,13 @@ def list_models(
         raise typer.Exit(FAILED)
 
 
-def _metrics(card: Card) -> str:
+def _metrics(card: Card, *, every: bool) -> str:
+    metrics = card.raw.get("metrics", {})
+    # A card may name its headline; its first two figures otherwise.
+    names = list(metrics) if every else card.raw.get("headline", list(metrics)[:2])
     shown = []
-    for name, metric in card.raw.get("metrics", {}).items():
+    for name in names:
+        metric = metrics.get(name)
         if isinstance(metric, dict) and isinstance(metric.get("value"), int | float):
             low, high = metric.get("interval_95") or (None, None)
             interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""

@@ -318,6 +318,7 @@ def train_fusion(
                 "clips": counts,
             },
             "temperatures": temperatures,
+            "headline": ["face+audio+text.uar", "face+audio+text.ece_after"],
             "metrics": metrics,
             "superset_below_best_part": superset_shortfalls(metrics),
             "prior": {label: 1.0 / len(LABELS) for label in LABELS},

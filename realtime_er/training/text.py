@@ -364,6 +364,7 @@ def train_text(
             name: [round(float(one), 5) for one in values] for name, values in bias_of.items()
         },
         "corpus_bias_note": "added to the logits by the _prior scores only; not in the graph",
+        "headline": ["goemotions_dev_macro_f1_prior", "meld_dev_weighted_f1_prior"],
         "metrics": {},
         "prior": {label: round(1.0 / len(LABELS), 6) for label in LABELS},
     }
