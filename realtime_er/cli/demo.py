@@ -41,6 +41,7 @@ def demo(
 
     from rich.console import Console
 
+    from realtime_er.messages import Estimate
     from realtime_er.resources import resource_dir
     from realtime_er.session import Session
     from realtime_er.sinks.timeline import save_timeline
@@ -48,8 +49,9 @@ def demo(
 
     clip = resource_dir("assets") / "demo.mp4"
     session = Session(settled, source=MediaFile(clip, paced=True))
+    estimates: list[Estimate] = []
     with session:
-        estimates = follow(session, display=display, as_json=as_json, seconds=seconds)
+        follow(session, display=display, as_json=as_json, seconds=seconds, kept=estimates)
     console = Console(highlight=False, stderr=as_json)
     print_summary(session, console)
     picture = out / "timeline.png"

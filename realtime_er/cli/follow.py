@@ -79,7 +79,8 @@ def follow(
     display: str | None = None,
     as_json: bool = False,
     seconds: float | None = None,
-) -> list[Estimate]:
+    kept: list[Estimate] | None = None,
+) -> None:
     """Show an open session until it ends; main thread.
 
     Args:
@@ -87,9 +88,7 @@ def follow(
         display: "terminal", "none", or None for a dashboard where stdout is a terminal.
         as_json: JSON lines instead.
         seconds: End at this time of the session.
-
-    Returns:
-        All estimates.
+        kept: Gets every estimate. Not for `live`: a day of them is gigabytes.
     """
     from rich.console import Console
 
@@ -100,7 +99,6 @@ def follow(
     dashboard = not as_json and display != "none" and console.is_terminal
     for text in session.notices:
         notice(f"note: {text}")
-    estimates: list[Estimate] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping(session))
         show = None
@@ -113,12 +111,12 @@ def follow(
         for estimate in session.estimates():
             if seconds is not None and estimate.time_s > seconds + 1e-6:
                 continue  # what was on its way when the time was up: drained, not shown
-            estimates.append(estimate)
+            if kept is not None:
+                kept.append(estimate)
             if show is not None:
                 show(estimate)
             if seconds is not None and estimate.time_s >= seconds - 1e-6:
                 session.stop()
-    return estimates
 
 
 def print_summary(session: Session, console: Console) -> None:
