@@ -90,7 +90,9 @@ def load_card(folder: Path, *, verify: bool = True) -> Card:
     """
     path = folder / "card.json"
     if not path.is_file():
-        raise WeightsMissing(f"{folder}: no card.json; reinstall realtime_er, or train it (realtime-er train)")
+        raise WeightsMissing(
+            f"{folder}: no card.json; reinstall realtime_er, or train it (realtime-er train)"
+        )
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         card = Card(

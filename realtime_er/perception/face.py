@@ -89,7 +89,8 @@ def crop_face(image: ImageArray, face: TrackedFace, rule: CropRule) -> ImageArra
     scale_y = region.shape[0] / max(y1 - y0, 1)
     middle = ((centre[0] - x0) * scale_x, (centre[1] - y0) * scale_y)
     matrix = np.asarray(
-        cv2.getRotationMatrix2D(middle, np.degrees(roll), rule.size_px / (side * scale_x)), np.float64
+        cv2.getRotationMatrix2D(middle, np.degrees(roll), rule.size_px / (side * scale_x)),
+        np.float64,
     )
     matrix[:, 2] += rule.size_px / 2 - np.asarray(middle)
     crop = cv2.warpAffine(

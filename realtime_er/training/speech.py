@@ -7,9 +7,6 @@ shipped encoder is trained once on a fixed set of speakers, and the speakers it 
 
 from __future__ import annotations
 
-import copy
-import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from realtime_er.encoders.bundle import Card, write_card
 from realtime_er.training.corpora import emodb, ravdess
@@ -32,14 +27,13 @@ from realtime_er.training.speech_export import (
     export_encoder,
     export_head,
 )
-from realtime_er.training.speech_features import SpeechMaterial, draw_batch, prepare
+from realtime_er.training.speech_features import SpeechMaterial, prepare
+from realtime_er.training.speech_fit import EPOCHS, SpeechProgress, fit
+from realtime_er.training.speech_loss import CORPUS_LABELS, LABELS, allowed_classes
 from realtime_er.training.speech_model import FRAMES_PER_STEP, SpeechNet, clip_features, pool
+from realtime_er.training.speech_refine import REFINE_EPOCHS, refine
+from realtime_er.training.speech_teacher import TeacherStates, standardised, whisper_states
 
-LABELS = (
-    "neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise", "boredom",
-)  # fmt: skip
-CORPUS_LABELS = {"ravdess": ravdess.LABELS, "emodb": emodb.LABELS}
-EPOCHS = 56
 VERSIONS = 10
 HELD_OUT = (*(f"ravdess-{actor:02d}" for actor in range(15, 21)), "emodb-12", "emodb-14")
 """Speakers that the shipped encoder never heard: three men and three women, a man and a woman."""
@@ -53,23 +47,6 @@ FOLDS = tuple(
         (17, ("emodb-14",)),
     )
 )
-_BATCH = 32
-_PEAK_RATE = 3e-3
-_WEIGHT_DECAY = 0.03
-_EMA_DECAY = 0.995
-_SMOOTHING = 0.05
-_STEP_LOSS = 0.3
-
-
-@dataclass(frozen=True)
-class SpeechProgress:
-    """State after one epoch: which run ("fold 1"), epoch from 1, of how many, loss, seconds."""
-
-    run: str
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
 
 
 @dataclass(frozen=True)
@@ -94,97 +71,6 @@ def read_clips(data_dir: Path) -> list[SpeechClip]:
         CorpusError: one is absent.
     """
     return ravdess.read_ravdess(data_dir) + emodb.read_emodb(data_dir)
-
-
-def _allowed(clips: Sequence[SpeechClip]) -> Tensor:
-    """Which joint classes each clip's corpus has, bool [N, 9]."""
-    return torch.tensor([[label in CORPUS_LABELS[c.corpus] for label in LABELS] for c in clips])
-
-
-def _weights(clips: Sequence[SpeechClip], train: Sequence[int]) -> Tensor:
-    """Weight of each clip in the loss, float32 [N]: half way towards equal classes per corpus."""
-    counts = Counter((clips[number].corpus, clips[number].label) for number in train)
-    sizes = Counter(clips[number].corpus for number in train)
-    return torch.tensor(
-        [
-            (sizes[c.corpus] / len(CORPUS_LABELS[c.corpus]) / max(1, counts[c.corpus, c.label]))
-            ** 0.5
-            for c in clips
-        ]
-    )
-
-
-def _loss(logits: Tensor, truth: Tensor, allowed: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy over the classes that each clip's corpus has, with smoothed targets.
-
-    A corpus must not teach that a class it lacks is improbable: that would only teach its
-    microphone and its language.
-    """
-    logs = functional.log_softmax(logits.masked_fill(~allowed, -1e4), dim=1)
-    right = functional.nll_loss(logs, truth, reduction="none")
-    spread = -(logs * allowed).sum(dim=1) / allowed.sum(dim=1)
-    return (weight * ((1.0 - _SMOOTHING) * right + _SMOOTHING * spread)).mean()
-
-
-def fit(
-    material: SpeechMaterial,
-    train: Sequence[int],
-    *,
-    seed: int,
-    epochs: int = EPOCHS,
-    run: str = "",
-    progress: Callable[[SpeechProgress], None] | None = None,
-) -> SpeechNet:
-    """Trains one network on the clips ``train`` (numbers within ``material``).
-
-    The schedule is fixed; nothing is chosen by looking at the other clips. Deterministic for a
-    seed and a number of threads. Returns the moving average of the weights, in evaluation mode.
-    """
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    members = torch.tensor(list(train))
-    truth = torch.tensor([LABELS.index(clip.label) for clip in material.clips])
-    allowed = _allowed(material.clips)
-    weights = _weights(material.clips, train)
-    net = SpeechNet(len(LABELS))
-    average = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=_PEAK_RATE, weight_decay=_WEIGHT_DECAY)
-    batches = len(members) // _BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _PEAK_RATE, total_steps=max(2, epochs * batches), pct_start=0.2
-    )
-    started_s = time.monotonic()
-    for epoch in range(1, epochs + 1):
-        net.train()
-        total = 0.0
-        order = members[torch.randperm(len(members), generator=rng)]
-        for number in range(batches):
-            chosen = order[number * _BATCH : (number + 1) * _BATCH]
-            features, steps = draw_batch(material, chosen, rng)
-            embeddings, _ = net.encode(features)
-            pooled = pool(embeddings, steps)
-            size = embeddings.shape[2]
-            about = truth[chosen], allowed[chosen], weights[chosen]
-            loss = _loss(net.head(pooled), *about)
-            loss = loss + _STEP_LOSS * _loss(net.step_head(pooled[:, :size]), *about)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach())
-            with torch.no_grad():
-                for kept, new in zip(
-                    average.state_dict().values(), net.state_dict().values(), strict=True
-                ):
-                    if kept.is_floating_point():
-                        kept.lerp_(new, 1.0 - _EMA_DECAY)
-                    else:
-                        kept.copy_(new)
-        if progress is not None:
-            elapsed_s = time.monotonic() - started_s
-            progress(SpeechProgress(run, epoch, epochs, total / max(1, batches), elapsed_s))
-    return average.eval()
 
 
 @torch.no_grad()
@@ -212,7 +98,7 @@ def predictions(pooled: PooledClips) -> tuple[npt.NDArray[np.int64], npt.NDArray
     Only the classes that a clip's corpus has compete, as in the published protocols.
     """
     truth = np.array([LABELS.index(clip.label) for clip in pooled.clips], dtype=np.int64)
-    competing = np.where(_allowed(pooled.clips).numpy(), pooled.logits, -np.inf)
+    competing = np.where(allowed_classes(pooled.clips).numpy(), pooled.logits, -np.inf)
     return truth, competing.argmax(axis=1).astype(np.int64)
 
 

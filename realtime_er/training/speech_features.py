@@ -115,18 +115,41 @@ def _curves(rng: torch.Generator, rows: int, spread: float) -> Tensor:
     return torch.nn.functional.interpolate(points, size=BANDS, mode="linear", align_corners=True)
 
 
+def _loudness(power: Tensor, frames: Tensor, start: Tensor, steps: int) -> Tensor:
+    """Sum of levels above 25 dB below the peak within crops, float32 [B]."""
+    level = level_of(power)
+    above = torch.relu(level - level.amax(dim=1, keepdim=True) + 2.5)
+    place = torch.arange(power.shape[1])
+    end = torch.minimum(start + steps * FRAMES_PER_STEP, frames)
+    return (above * ((place >= start[:, None]) & (place < end[:, None]))).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class SpeechBatch:
+    """Disturbed crops of B clips.
+
+    Attributes:
+        features: float32 [B, 8 S, 64].
+        steps: int64 [B], how many of the S steps count.
+        places: int64 [B, S], the step of the undisturbed clip that each step lies on; it may be
+            beyond the clip's end.
+    """
+
+    features: Tensor
+    steps: Tensor
+    places: Tensor
+
+
 def draw_batch(
-    material: SpeechMaterial, chosen: Tensor, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    material: SpeechMaterial, chosen: Tensor, rng: torch.Generator, tries: int = 1
+) -> SpeechBatch:
     """A disturbed batch: version, crop, filter, starting level, masks.
 
     Args:
         material: the clips' versions.
         chosen: int64 [B], clip numbers.
         rng: source of all randomness.
-
-    Returns:
-        Features float32 [B, 8 S, 64] and the steps that count, int64 [B].
+        tries: crops to draw for each clip, of which the one with most speech is taken.
     """
     rows = len(chosen)
     versions = torch.randint(material.log_power.shape[0], (rows,), generator=rng)
@@ -136,6 +159,10 @@ def draw_batch(
     steps = int(torch.randint(_SHORTEST_STEPS, longest + 1, (1,), generator=rng))
     slack = torch.relu(frames - steps * FRAMES_PER_STEP)
     start = (torch.rand(rows, generator=rng) * (slack + 1)).long()
+    for _ in range(tries - 1):
+        other = (torch.rand(rows, generator=rng) * (slack + 1)).long()
+        fuller = _loudness(power, frames, other, steps) > _loudness(power, frames, start, steps)
+        start = torch.where(fuller, other, start)
     place = start[:, None] + torch.arange(steps * FRAMES_PER_STEP)
     inside = place < frames[:, None]
     place = torch.minimum(place, frames[:, None] - 1)
@@ -156,4 +183,7 @@ def draw_batch(
         hidden = (index >= first[:, None]) & (index < (first + width)[:, None])
         features = features.masked_fill(hidden[:, None] if axis == 2 else hidden[..., None], 0.0)
     count = torch.clamp(frames // FRAMES_PER_STEP, max=steps)
-    return features, count
+    stretch = material.frames[0, chosen] / frames
+    firsts = start[:, None] + torch.arange(steps) * FRAMES_PER_STEP
+    places = torch.round(firsts * stretch[:, None] / FRAMES_PER_STEP).long()
+    return SpeechBatch(features, count, places)
