@@ -9,6 +9,7 @@ Only this module starts or joins a thread.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import threading
 from collections import Counter
@@ -42,6 +43,7 @@ from realtime_er.models import Models
 from realtime_er.perception.face import FacePerception
 from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
 from realtime_er.sources.base import (
+    Lockstep,
     LockstepPacer,
     Pacer,
     RealTimePacer,
@@ -104,7 +106,7 @@ class Session:
         self._edges: list[tuple[Mailbox[Any], Tally | None, StreamTally | None]] = []
         self._fault: tuple[str, BaseException] | None = None
         self._clock: Clock = VirtualClock()
-        self._pacer: LockstepPacer | None = None
+        self._lockstep: Lockstep | None = None
         self._estimates: Mailbox[Estimate] = Mailbox("fuse>reader", 1, "block")
         self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
         self._feeders = 0
@@ -147,14 +149,18 @@ class Session:
             self._close_streams()
             raise
         self._state = _State.OPEN
-        for worker in self._workers:
-            worker.start()
+        try:
+            for worker in self._workers:
+                worker.start()
+        except BaseException:
+            self.close()
+            raise
 
     def stop(self) -> None:
         """Ask for the end; ``estimates()`` then ends once everything is drained. Any thread."""
         self._stop.set()
-        if self._pacer is not None:
-            self._pacer.release()
+        if self._lockstep is not None:
+            self._lockstep.release()
 
     def close(self) -> None:
         """Stop and join everything, sources first. Idempotent.
@@ -171,6 +177,8 @@ class Session:
         # fusion thread is not left waiting for a reader.
         self._estimates.discard()
         self._end_sources()
+        # Once more: a second Ctrl-C may have cut the first time short.
+        self._close_streams()
         hung = [worker.name for worker in self._workers if not worker.join(_JOIN_S)]
         if hung:
             raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
@@ -210,11 +218,8 @@ class Session:
         if not enabled:
             raise ConfigError("nothing is left to read: every modality is off")
         builder = WindowBuilder(config, enabled, reasons, wait_for_text=not realtime)
-        pacer: Pacer
-        if realtime:
-            pacer = RealTimePacer(self._clock)
-        else:
-            pacer = self._pacer = LockstepPacer(_AHEAD_S)
+        if not realtime:
+            self._lockstep = Lockstep(max(_AHEAD_S, 2 * config.tick.hop_s + 1))
         self._estimates = Mailbox("fuse>reader", 2400, "drop_oldest" if realtime else "block")
         sinks: dict[str, list[Mailbox[Any]]] = {}
         consumers: list[Worker] = []
@@ -223,7 +228,7 @@ class Session:
         if kinds & {"audio"}:
             sinks["audio"] = self._build_sound(models, enabled, consumers)
         for stream in streams:
-            self._workers.append(self._producer(stream, sinks.get(stream.kind, []), pacer))
+            self._workers.append(self._producer(stream, sinks.get(stream.kind, [])))
         self._workers += consumers
         fuse = FuseStage(
             config,
@@ -319,7 +324,12 @@ class Session:
         consumers.append(self._feeder("asr", asr.run, segments, []))
         return segments
 
-    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]], pacer: Pacer) -> Worker:
+    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]]) -> Worker:
+        pacer: Pacer
+        if self._lockstep is None:
+            pacer = RealTimePacer(self._clock)
+        else:
+            pacer = LockstepPacer(self._lockstep)
         unit = "samples" if stream.kind == "audio" else "frames"
         tally = StreamTally(stream.name, unit)
         self._tallies.append(tally)
@@ -395,8 +405,8 @@ class Session:
             if error is not None:
                 self._fail(name, error)
             self._estimates.close()
-            if self._pacer is not None:
-                self._pacer.release()
+            if self._lockstep is not None:
+                self._lockstep.release()
 
         return ended
 
@@ -407,8 +417,8 @@ class Session:
         self.stop()
 
     def _tick_finished(self, time_s: float) -> None:
-        if self._pacer is not None:
-            self._pacer.advance(time_s)
+        if self._lockstep is not None:
+            self._lockstep.advance(time_s)
             if isinstance(self._clock, VirtualClock):
                 self._clock.advance_to(time_s)
 
@@ -441,7 +451,8 @@ class Session:
         """Follow this face from the next encoded frame on. Any thread."""
         if self._perception is not None:
             self._perception.select(track_id)
-            self._inbox.put(Event(self._clock.now_s(), "target selected", str(track_id)))
+            with contextlib.suppress(MailboxClosed):  # the session has ended
+                self._inbox.put(Event(self._clock.now_s(), "target selected", str(track_id)))
 
     # --- accounts -------------------------------------------------------------------------------
 

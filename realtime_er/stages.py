@@ -167,6 +167,7 @@ class SpeechStage:
     def run(self) -> None:
         """Until the mailbox closes; then the open segment is flushed."""
         expected: int | None = None
+        resumed_s = -math.inf
         while True:
             try:
                 block = self._blocks.get(self._end_of_audio_s)
@@ -176,15 +177,16 @@ class SpeechStage:
             if block is None:
                 self._hand_on(self._detector.end_of_audio(self._clock.now_s()))
                 continue
-            if expected is not None and block.first_sample != expected:
-                self._hand_on(self._detector.discontinuity())
+            if block.first_sample != expected:
+                resumed_s = block.start_s
             expected = block.first_sample + len(block.samples)
             decided = self._detector.push(block)
             self.tally.processed += len(block.samples)
             self._hand_on(decided)
-            # The next decision can come no sooner than one detector step after the last.
-            position_s = self._detector.position_s + self._detector.step_s
-            self._inbox.put(Watermark("speech", position_s - _JUST_BEFORE_S))
+            # The next decision ends no sooner than one detector step after the last, or after the
+            # sound resumed.
+            next_s = max(self._detector.position_s, resumed_s) + self._detector.step_s
+            self._inbox.put(Watermark("speech", next_s - _JUST_BEFORE_S))
 
     def _hand_on(self, items: list[SpeechActivity | SpeechSegment]) -> None:
         for item in items:
@@ -285,6 +287,8 @@ class FuseStage:
 
     def run(self) -> None:
         """Until the inbox closes and every tick before the end of the evidence is made."""
+        if self._realtime:
+            self._builder.start_at(self._clock.now_s())
         while True:
             try:
                 message = self._inbox.get(self._patience_s())
@@ -298,8 +302,8 @@ class FuseStage:
             self._tick("end")
 
     def _patience_s(self) -> float | None:
-        if not self._realtime:
-            return None
+        if not self._realtime or math.isinf(self._builder.horizon_s):
+            return None  # nothing but a message can make the next tick
         due_s = self._builder.next_time_s + self._config.tick.deadline_s
         return max(0.0, due_s - self._clock.now_s())
 

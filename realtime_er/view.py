@@ -58,7 +58,7 @@ class View:
         self._shown: tuple[VideoFrame, FaceReport] | None = None
         self._activity: SpeechActivity | None = None
         self._events: deque[Event] = deque(maxlen=100)
-        self._gaps: list[Gap] = []
+        self._gaps: deque[Gap] = deque(maxlen=1000)
         self._report_times: deque[float] = deque(maxlen=50)
         # Written by the camera's producer only; a deque's append and copy are atomic.
         self._frame_times: deque[float] = deque(maxlen=90)

@@ -168,6 +168,10 @@ class WindowBuilder:
         """Time of the next open tick."""
         return self.next_index * self._config.tick.hop_s
 
+    def start_at(self, time_s: float) -> None:
+        """Live: begin with the first tick after ``time_s``; opening devices took until then."""
+        self.next_index = max(self.next_index, int(time_s / self._config.tick.hop_s) + 1)
+
     def _usable_from(self, time_s: float) -> float:
         """``time_s``, or the next open tick when its own has closed already."""
         closed_s = (self.next_index - 1) * self._config.tick.hop_s
@@ -234,9 +238,9 @@ class WindowBuilder:
             if owner not in self._lost and watermark_s < time_s:
                 return False
         if self._wait_for_text:
-            known_s = min(
-                self._watermarks.get("speech", np.inf), min(self._pending.values(), default=np.inf)
-            )
+            # A pending hypothesis may become available at this very tick, so it must be here.
+            pending_s = min(self._pending.values(), default=np.inf) - 2 * _EPSILON_S
+            known_s = min(self._watermarks.get("speech", np.inf), pending_s)
             return known_s + self._config.asr.delay_s >= time_s
         return True
 
@@ -342,13 +346,16 @@ class WindowBuilder:
     def _text(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
     ) -> tuple[FloatArray | None, float]:
+        heard = [t for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S]
+        # A final without words takes back what its own partials said.
+        refuted = {
+            t.hypothesis.segment_id for t in heard if t.hypothesis.is_final and t.embedding is None
+        }
         known = [
-            item
-            for item in self._texts
-            if item.embedding is not None and item.embedding.available_s <= end_s + _EPSILON_S
+            t for t in heard if t.embedding is not None and t.embedding.source_id not in refuted
         ]
         if not known:
-            absent["text"] = Absence.NO_WORDS
+            absent["text"] = self._lost.get("audio", Absence.NO_WORDS)
             return None, 0.0
         embedding = known[-1].embedding
         assert embedding is not None

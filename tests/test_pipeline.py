@@ -70,8 +70,16 @@ def test_live_on_a_paced_file_agrees_with_analyze_on_face_and_voice(clips_dir):
         pytest.skip(f"this machine is too busy for real time: {dropped} frames or samples dropped")
     slow = run(path, **settings)[1]
     assert len(slow) > 20
-    for fast, offline in zip(live, slow, strict=False):
-        assert fast.to_record() == offline.to_record()
+    offline = {e.index: e.to_record() for e in slow}
+    # Live begins with the first tick after the file was opened, and smooths from there.
+    settled = [e for e in live if e.time_s > 2.0 and e.index in offline]
+    assert len(settled) > 5
+    for estimate in settled:
+        record = estimate.to_record()
+        for name in ("label", "state_face", "state_audio"):
+            assert record[name] == offline[estimate.index][name]
+        scores = [[r[label] for label in rer.LABELS] for r in (record, offline[estimate.index])]
+        np.testing.assert_allclose(*scores, atol=0.01)
 
 
 @pytest.mark.slow

@@ -159,6 +159,21 @@ def test_text_appears_when_available_and_fades_out():
     assert made.build().transcript == ""
 
 
+def test_a_final_without_words_takes_back_what_its_partials_said():
+    made = builder(frozenset({"text"}))
+    made.add_text(said("thank you", "thank you", 1.0, 1.1))
+    assert window_at(made, 1.2).fusion_input.text is not None
+    made.add_text(said("", "", 1.5, 1.6, revision=1, final=True))
+    window = window_at(made, 1.7)
+    assert (window.fusion_input.text, window.absent["text"]) == (None, Absence.NO_WORDS)
+
+
+def test_a_lost_microphone_is_the_reason_for_missing_words_too():
+    made = builder(frozenset({"text"}))
+    made.set_lost("audio", Absence.LOST)
+    assert made.build().absent["text"] is Absence.LOST
+
+
 def test_late_evidence_counts_from_the_next_open_tick():
     made = builder(frozenset({"face"}))
     for _ in range(5):
@@ -191,7 +206,8 @@ def test_offline_ticks_wait_for_announced_text():
     while made.ready():
         ready.append(round(made.next_time_s, 1))
         made.build()
-    assert ready == [0.1, 0.2, 0.3, 0.4, 0.5]
+    # What is pending becomes available at 0.5 s, so that tick must have it.
+    assert ready == [0.1, 0.2, 0.3, 0.4]
     made.add_text(said("hi", "hi", 0.2, 0.5))
     while made.ready():
         ready.append(round(made.next_time_s, 1))

@@ -98,15 +98,14 @@ class RealTimePacer:
         return not stop.is_set()
 
 
-class LockstepPacer:
-    """Lets a stream run at most ``ahead_s`` ahead of the newest finished tick.
+class Lockstep:
+    """How far the ticks of a file run as fast as possible have come; shared by its streams.
 
-    It bounds what a file run as fast as possible keeps in memory. The session calls ``advance`` as
-    ticks finish.
+    It bounds what such a run keeps in memory. The session calls ``advance`` as ticks finish.
     """
 
     def __init__(self, ahead_s: float) -> None:
-        self._ahead_s = ahead_s
+        self.ahead_s = ahead_s
         self._done_s = 0.0
         self._condition = threading.Condition()
         self._open = False
@@ -123,8 +122,25 @@ class LockstepPacer:
             self._open = True
             self._condition.notify_all()
 
-    def wait(self, time_s: float, stop: threading.Event) -> bool:
-        """Wait until the ticks have come near enough, or ``release`` is called."""
+    def wait_for(self, time_s: float) -> None:
+        """Wait until a tick at ``time_s`` or later is finished, or ``release`` is called."""
         with self._condition:
-            self._condition.wait_for(lambda: self._open or time_s <= self._done_s + self._ahead_s)
+            self._condition.wait_for(lambda: self._open or time_s <= self._done_s)
+
+
+class LockstepPacer:
+    """Lets one stream run at most ``Lockstep.ahead_s`` ahead of the finished ticks.
+
+    What counts is what the stream has handed over already, not what comes next: ticks wait for the
+    stream's next message, however long the hole before it.
+    """
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._lockstep = lockstep
+        self._handed_over_s = 0.0  # the stream's own thread only
+
+    def wait(self, time_s: float, stop: threading.Event) -> bool:
+        """Wait until the ticks have come near what was handed over before."""
+        self._lockstep.wait_for(self._handed_over_s - self._lockstep.ahead_s)
+        self._handed_over_s = max(self._handed_over_s, time_s)
         return not stop.is_set()

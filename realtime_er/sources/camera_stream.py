@@ -188,7 +188,7 @@ class CameraStream:
                 continue
             time_s = max(frame[0], last_s + _STEP_S)
             missed = reader.missed()
-            if missed:
+            if missed and index:
                 emit(Gap(self.name, last_s, time_s, f"{missed} frames came faster than they went"))
                 index += missed
             emit(VideoFrame(index, time_s, frame[1]))
@@ -207,6 +207,8 @@ class CameraStream:
             if reader.alive:
                 continue  # still stuck in the driver, which lets only one open the device
             reader = self._reader = _Reader(self._make())
+            if self._closed.is_set():
+                break  # close() may have looked before the new reader was there
             frame = reader.next(max(FIRST_FRAME_S, self._timeout_s))
             if frame is not None:
                 return reader, frame

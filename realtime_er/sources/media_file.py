@@ -17,7 +17,7 @@ import av.stream
 from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.errors import MediaError
-from realtime_er.messages import Gap, VideoFrame
+from realtime_er.messages import AudioBlock, Gap, VideoFrame
 from realtime_er.sources.base import Emit, Pacer, Stream
 from realtime_er.sources.media_decode import BlockCutter, FrameTimes, samples_of, upright
 
@@ -222,7 +222,8 @@ class _FileStream:
             reason = f"{failed} packets could not be decoded" if failed else "no sound in the file"
             time_s = None if frame.time is None else frame.time - self._zero_s
             for message in cutter.push(samples_of(frame), frame.sample_rate, time_s, reason):
-                if not pacer.wait(message.end_s, stop):
+                # A gap is not paced: what follows it may be what the ticks wait for.
+                if isinstance(message, AudioBlock) and not pacer.wait(message.end_s, stop):
                     return
                 emit(message)
             failed = 0

@@ -24,6 +24,7 @@ _FIRST_SOUND_S = 3.0
 _MIN_LOSS_S = 0.01
 """An overflow that cost less than this cannot be told from a late callback."""
 _STEP_S = 1e-4
+_MOST_OVERLAP_S = 0.015
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,11 @@ class Microphone:
         if not len(samples):
             return
         start_s = max(self._sample_clock.time_s(self._next), self._last_start_s + _STEP_S)
+        if self._end_s is not None:
+            # The clock may find that the first blocks were late. Times inside the stream then run
+            # together a little, but never back: what is made of them must come in order.
+            held_s = min((self._end_s - self._last_start_s) / 2, _MOST_OVERLAP_S)
+            start_s = max(start_s, self._end_s - held_s)
         samples.setflags(write=False)
         block = AudioBlock(self._next, start_s, samples)
         self._next += len(samples)

@@ -144,7 +144,10 @@ def open_network_camera(config: CameraConfig, clock: Clock) -> CameraStream:
         DeviceNotFound: a scheme other than http, https and rtsp, or no host.
     """
     url = config.source.strip()
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise DeviceNotFound(f"camera {url}: not an address: {error}") from error
     if parts.scheme.lower() not in _PROTOCOLS or not parts.hostname:
         known = ", ".join(f"{scheme}://HOST" for scheme in _PROTOCOLS)
         raise DeviceNotFound(f"camera {_shown(url)}: the address must be one of {known}/...")

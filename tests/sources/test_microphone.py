@@ -267,3 +267,25 @@ def test_a_real_sound_system_delivers_what_is_played(tmp_path: Path) -> None:
     assert len(loud) > 8000
     spectrum = np.abs(np.fft.rfft(loud[1600:8000]))
     assert np.argmax(spectrum) * 16000 / 6400 == pytest.approx(500, abs=5)
+
+
+@pytest.mark.parametrize("n_late", [2, 5, 10, 20])
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
+def test_a_burst_at_the_start_never_turns_time_back(rate_hz: int, n_late: int) -> None:
+    """Sound servers hand over what they had queued; the clock then finds that it was late."""
+    clock = VirtualClock()
+    portaudio = FakePortAudio(float(rate_hz))
+    microphone = Microphone(MicrophoneConfig(), clock, portaudio)
+    n = rate_hz // 50
+
+    def deliver() -> None:
+        for index in range(60):
+            clock.advance_to(1.0 + max(index + 1, n_late) * 0.02 + 0.002)
+            portaudio.deliver(np.zeros(n))
+
+    blocks = _play(microphone, deliver, 25).blocks
+    # Any instant inside the stream: the middle of each 80 ms step, whatever block it falls into.
+    ends = [b.start_s + np.arange(1, len(b.samples) + 1) / 16_000 for b in blocks]
+    instants = np.concatenate(ends)[1279::1280]
+    assert len(instants) > 3
+    assert np.diff(instants).min() > 0.03
