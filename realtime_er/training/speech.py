@@ -1,4 +1,7 @@
-"""Trains the compact speech encoder from scratch on acted emotional speech, and says how well.
+"""Trains the compact speech encoder on acted emotional speech, and says how well.
+
+A network is trained twice: from scratch towards the classes, then on with Whisper's states as
+further targets (:mod:`realtime_er.training.speech_refine`).
 
 Two results with different meanings: five folds over speakers tell what the *recipe* is worth; the
 shipped encoder is trained once on a fixed set of speakers, and the speakers it never heard
@@ -32,7 +35,13 @@ from realtime_er.training.speech_fit import EPOCHS, SpeechProgress, fit
 from realtime_er.training.speech_loss import CORPUS_LABELS, LABELS, allowed_classes
 from realtime_er.training.speech_model import FRAMES_PER_STEP, SpeechNet, clip_features, pool
 from realtime_er.training.speech_refine import REFINE_EPOCHS, refine
-from realtime_er.training.speech_teacher import TeacherStates, standardised, whisper_states
+from realtime_er.training.speech_teacher import standardised, whisper_states
+
+__all__ = [
+    "CORPUS_LABELS", "EPOCHS", "FOLDS", "HELD_OUT", "LABELS", "REFINE_EPOCHS", "VERSIONS",
+    "PooledClips", "SpeechProgress", "evaluate", "fit", "join", "metrics_of", "predictions",
+    "read_clips", "refine", "save_pooled", "ship", "split", "train_speech",
+]  # fmt: skip
 
 VERSIONS = 10
 HELD_OUT = (*(f"ravdess-{actor:02d}" for actor in range(15, 21)), "emodb-12", "emodb-14")
@@ -126,6 +135,7 @@ def train_speech(
     *,
     seed: int = 1,
     epochs: int = EPOCHS,
+    refine_epochs: int = REFINE_EPOCHS,
     threads: int = 1,
     folds: bool = True,
     folds_path: Path | None = None,
@@ -137,7 +147,8 @@ def train_speech(
         data_dir: folder that holds ``ravdess_speech/`` and ``emodb/``.
         out_dir: where ``model.onnx``, ``head.onnx`` and ``card.json`` go.
         seed: of disturbances, weights and order.
-        epochs: per network; the shipped card says how many it took.
+        epochs: of the first training of each network, from scratch.
+        refine_epochs: of its second training, with a teacher; 0 leaves it out.
         threads: torch threads; another number may change the last digits.
         folds: train the five fold networks too (five times the time), for the recipe's figures.
         folds_path: where to keep the folds' pooled results (npz). Each fold has its own embedding
@@ -146,24 +157,39 @@ def train_speech(
 
     Raises:
         CorpusError: a corpus is absent.
+        WeightsMissing: the teacher, Whisper tiny.en, is absent.
     """
     torch.set_num_threads(threads)
-    material = prepare(read_clips(data_dir), VERSIONS, seed)
-    train, test = split(material.clips, HELD_OUT)
-    net = fit(material, train, seed=seed, epochs=epochs, run="shipped", progress=progress)
+    clips = read_clips(data_dir)
+    heard = whisper_states(clips, threads) if refine_epochs else None
+    material = prepare(clips, VERSIONS, seed)
+
+    def trained(train: Sequence[int], run: str) -> SpeechNet:
+        net = fit(material, train, seed=seed, epochs=epochs, run=run, progress=progress)
+        if heard is None:
+            return net
+        teacher = standardised(*heard, train)
+        run = f"{run}, with teacher"
+        return refine(
+            net, material, teacher, train, seed=seed, epochs=refine_epochs, run=run,
+            progress=progress,
+        )  # fmt: skip
+
+    train, test = split(clips, HELD_OUT)
+    net = trained(train, "shipped")
     parts: list[PooledClips] = []
     for number, speakers in enumerate(FOLDS if folds else (), start=1):
         rest, fold = split(material.clips, speakers)
-        of_fold = fit(
-            material, rest, seed=seed, epochs=epochs, run=f"fold {number}", progress=progress
-        )
-        parts.append(evaluate(of_fold, material, fold))
+        parts.append(evaluate(trained(rest, f"fold {number}"), material, fold))
     recipe = join(parts) if parts else None
     if recipe is not None and folds_path is not None:
         save_pooled(recipe, folds_path)
     trained_on = [material.clips[number] for number in train]
     held_out = evaluate(net, material, test)
-    return ship(net, trained_on, held_out, recipe, out_dir, seed=seed, epochs=epochs)
+    return ship(
+        net, trained_on, held_out, recipe, out_dir,
+        seed=seed, epochs=epochs, refine_epochs=refine_epochs,
+    )  # fmt: skip
 
 
 def ship(
@@ -175,6 +201,7 @@ def ship(
     *,
     seed: int,
     epochs: int,
+    refine_epochs: int,
 ) -> Card:
     """Exports a network with its card: ``held_out`` tells of itself, ``recipe`` of the folds."""
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -185,7 +212,9 @@ def ship(
         metrics |= metrics_of(
             recipe, "folds", "5 folds over speakers, other networks of this recipe", seed
         )
-    card = card_of(LABELS, metrics, HELD_OUT, seed=seed, epochs=epochs, trained_on=trained_on)
+    card = card_of(
+        LABELS, metrics, HELD_OUT, seed=seed, epochs=(epochs, refine_epochs), trained_on=trained_on
+    )
     return write_card(out_dir, card)
 
 

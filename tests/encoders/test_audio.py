@@ -57,7 +57,7 @@ def exported(network: SpeechNet, tmp_path_factory: pytest.TempPathFactory) -> Pa
     export_encoder(network, out / "model.onnx")
     export_head(network, out / "head.onnx")
     clip = SpeechClip(Path("x.flac"), "ravdess-01", "calm", "ravdess")
-    write_card(out, card_of(LABELS, {}, ["ravdess-20"], seed=1, epochs=1, trained_on=[clip]))
+    write_card(out, card_of(LABELS, {}, ["ravdess-20"], seed=1, epochs=(1, 1), trained_on=[clip]))
     return out
 
 
@@ -167,12 +167,12 @@ def test_refuses_what_is_not_its_model(folder: Path, tmp_path: Path) -> None:
         StreamingAudioEncoder(tmp_path)
     encoder = StreamingAudioEncoder(folder)
     assert (encoder.dim, encoder.step_samples, encoder.sample_rate_hz) == (96, STEP, 16_000)
-    assert encoder.encoder_id == "compact-speech-1"
+    assert encoder.encoder_id == "compact-speech-2"
     with pytest.raises(ValueError, match=r"\[N\]"):
         encoder.push(0, np.zeros((2, 10), np.float32))
     (tmp_path / "model.onnx").write_bytes((folder / "head.onnx").read_bytes())
     clip = SpeechClip(Path("x.flac"), "ravdess-01", "calm", "ravdess")
-    card = card_of(LABELS, {}, [], seed=1, epochs=1, trained_on=[clip])
+    card = card_of(LABELS, {}, [], seed=1, epochs=(1, 1), trained_on=[clip])
     write_card(tmp_path, {**card, "head": {"file": "model.onnx"}})
     with pytest.raises(SpecMismatch):
         StreamingAudioEncoder(tmp_path)

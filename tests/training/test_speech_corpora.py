@@ -12,8 +12,11 @@ import torch
 from realtime_er.errors import CorpusError
 from realtime_er.training import speech
 from realtime_er.training.corpora import emodb, ravdess
-from realtime_er.training.speech_features import draw_batch, prepare
-from realtime_er.training.speech_model import clip_features, clip_power
+from realtime_er.training.corpora.clips import SpeechClip
+from realtime_er.training.speech_features import SpeechMaterial, draw_batch, prepare
+from realtime_er.training.speech_model import POWER_FLOOR, SpeechNet, clip_features, clip_power
+from realtime_er.training.speech_refine import refine
+from realtime_er.training.speech_teacher import STATE_DIM, standardised
 
 
 @pytest.fixture
@@ -106,9 +109,12 @@ def test_material_and_batches_are_reproducible(small_corpora: Path) -> None:
     assert torch.equal(first.log_power, second.log_power)
     assert int(first.frames[0, 0]) == 200
     chosen = torch.tensor([0, 1, 3])
-    features, steps = draw_batch(first, chosen, torch.Generator().manual_seed(2))
-    again, _ = draw_batch(second, chosen, torch.Generator().manual_seed(2))
-    assert torch.equal(features, again)
+    batch = draw_batch(first, chosen, torch.Generator().manual_seed(2), tries=3)
+    again = draw_batch(second, chosen, torch.Generator().manual_seed(2), tries=3)
+    features, steps = batch.features, batch.steps
+    assert torch.equal(features, again.features)
+    assert torch.equal(batch.places, again.places)
+    assert batch.places.shape == (3, features.shape[1] // 8)
     assert features.shape[1] % 8 == 0
     assert features.shape[2] == 64
     assert bool((steps * 8 <= features.shape[1]).all())
@@ -123,6 +129,39 @@ def test_features_look_only_at_the_past() -> None:
     torch.testing.assert_close(whole[:, :50], part, atol=1e-5, rtol=0)
 
 
+def test_fuller_crops_are_taken() -> None:
+    power = torch.zeros(1, 400, 64)
+    power[:, 8 * 40 : 8 * 48] = 1e-3
+    clip = SpeechClip(Path("x.flac"), "ravdess-01", "calm", "ravdess")
+    level = torch.log10(power + POWER_FLOOR).half()[None]
+    material = SpeechMaterial([clip], level, torch.tensor([[400]]))
+    first = torch.zeros(1, dtype=torch.long)
+
+    def steps_of_speech(tries: int) -> int:
+        generators = (torch.Generator().manual_seed(seed) for seed in range(8))
+        places = [draw_batch(material, first, rng, tries).places for rng in generators]
+        return sum(int(((place >= 40) & (place < 48)).sum()) for place in places)
+
+    assert steps_of_speech(8) > steps_of_speech(1)
+
+
+def test_second_training_runs_and_repeats(small_corpora: Path) -> None:
+    clips = speech.read_clips(small_corpora) * 8
+    material = prepare(clips, 2, seed=1)
+    states = torch.randn(32, 25, STATE_DIM, generator=torch.Generator().manual_seed(1))
+    teacher = standardised(states, torch.full((32,), 25), range(32))
+    assert abs(float(teacher.per_step.float().mean())) < 0.01
+    seen: list[speech.SpeechProgress] = []
+    found = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        net = SpeechNet(len(speech.LABELS))
+        net = refine(net, material, teacher, range(32), seed=1, epochs=1, progress=seen.append)
+        found.append(speech.evaluate(net, material, [0, 2]).logits)
+    assert len(seen) == 2
+    np.testing.assert_array_equal(found[0], found[1])
+
+
 def test_training_runs_and_repeats(small_corpora: Path) -> None:
     material = prepare(speech.read_clips(small_corpora) * 8, 1, seed=1)
     seen: list[speech.SpeechProgress] = []
@@ -132,5 +171,5 @@ def test_training_runs_and_repeats(small_corpora: Path) -> None:
     assert len(seen) == 2
     assert np.isfinite(seen[0].loss)
     found = [speech.evaluate(net, material, [0, 2]).logits for net in nets]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (2, 9)
