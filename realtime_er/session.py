@@ -217,7 +217,7 @@ class Session:
         enabled, reasons = self._enabled(kinds, models)
         if not enabled:
             raise ConfigError("nothing is left to read: every modality is off")
-        builder = WindowBuilder(config, enabled, reasons, wait_for_text=not realtime)
+        builder = WindowBuilder(config, enabled, reasons, live=realtime)
         if not realtime:
             self._lockstep = Lockstep(max(_AHEAD_S, 2 * config.tick.hop_s + 1))
         self._estimates = Mailbox("fuse>reader", 2400, "drop_oldest" if realtime else "block")

@@ -28,6 +28,9 @@ from realtime_er.messages import (
 
 # Half a microsecond: ticks and samples are compared in seconds, which carry rounding.
 _EPSILON_S = 5e-7
+_MUTED_AFTER_S = 1.0
+# Below the quantisation noise of 16 bits.
+_DIGITAL_SILENCE_DBFS = -100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ class WindowBuilder:
         config: Horizons and ages.
         enabled: Modalities that take part at all.
         reasons: Why the others do not (``Absence.OFF``, ``Absence.UNAVAILABLE``).
-        wait_for_text: Offline, ticks wait until every hypothesis due by then is there.
+        live: Ticks do not wait for hypotheses, and digital silence means a muted microphone. Offline
+            every hypothesis due by a tick is waited for, and silence is just silence.
     """
 
     def __init__(
@@ -137,12 +141,13 @@ class WindowBuilder:
         enabled: frozenset[str],
         reasons: dict[str, Absence],
         *,
-        wait_for_text: bool,
+        live: bool,
     ) -> None:
         self._config = config
         self._enabled = enabled
         self._reasons = dict(reasons)
-        self._wait_for_text = wait_for_text and "text" in enabled
+        self._live = live
+        self._wait_for_text = not live and "text" in enabled
         self.next_index = 1
         self._faces = FeatureCache(config.face.horizon_s)
         self._voice = FeatureCache(config.audio.horizon_s)
@@ -324,11 +329,17 @@ class WindowBuilder:
         self._counted_s = steps[-1].end_s
         seconds = sum(step.end_s - step.start_s for step in spoken)
         if seconds < self._config.audio.min_speech_s - _EPSILON_S:
-            reason = Absence.TOO_LITTLE_SPEECH if spoken else Absence.NO_SPEECH
+            reason = Absence.TOO_LITTLE_SPEECH if spoken else self._silence(end_s)
             absent["audio"] = self._lost.get("audio", reason)
             return None
         ages["audio"] = end_s - spoken[-1].end_s
         return statistics(np.stack([step.vector for step in spoken]))
+
+    def _silence(self, end_s: float) -> Absence:
+        """A microphone that is open has noise; one that is muted delivers zeros."""
+        recent = [a.level_dbfs for a in self._speech if a.end_s > end_s - _MUTED_AFTER_S]
+        muted = self._live and bool(recent) and max(recent) <= _DIGITAL_SILENCE_DBFS
+        return Absence.MUTED if muted else Absence.NO_SPEECH
 
     def _spoken(self, steps: list[Embedding]) -> list[Embedding]:
         """Those steps whose middle lies in speech; both sequences are in order of time."""

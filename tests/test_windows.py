@@ -39,10 +39,10 @@ def said(text, committed, end_s, available_s, *, segment=1, revision=0, final=Fa
     return Transcribed(hypothesis, embedding)
 
 
-def builder(enabled=ALL, *, wait_for_text=False, **overrides):
+def builder(enabled=ALL, *, live=True, **overrides):
     config = load_config("live", overrides)
     reasons = dict.fromkeys(ALL - enabled, Absence.OFF)
-    return WindowBuilder(config, enabled, reasons, wait_for_text=wait_for_text)
+    return WindowBuilder(config, enabled, reasons, live=live)
 
 
 def window_at(made, time_s):
@@ -133,6 +133,22 @@ def test_silence_is_no_evidence(spoken_s, reason):
     assert (window.fusion_input.audio, window.absent["audio"]) == (None, reason)
 
 
+@pytest.mark.parametrize(
+    ("live", "level_dbfs", "reason"),
+    [
+        (True, -120.0, Absence.MUTED),
+        (True, -75.0, Absence.NO_SPEECH),
+        (False, -120.0, Absence.NO_SPEECH),
+    ],
+)
+def test_a_muted_microphone_is_not_a_silent_person(live, level_dbfs, reason):
+    made = builder(frozenset({"audio"}), live=live)
+    for k in range(1, 26):
+        made.add_voice(voice(k * 0.08))
+        made.add_speech(SpeechActivity((k - 1) * 0.08, k * 0.08, False, 0.0, level_dbfs))
+    assert window_at(made, 2.0).absent["audio"] is reason
+
+
 def test_each_spoken_step_is_counted_once_for_the_whole_recording():
     made = builder(frozenset({"audio"}))
     for k in range(1, 51):
@@ -199,7 +215,7 @@ def test_tick_waits_for_every_track_and_not_for_a_lost_one():
 
 
 def test_offline_ticks_wait_for_announced_text():
-    made = builder(frozenset({"text"}), wait_for_text=True, **{"asr.delay_s": 0.3})
+    made = builder(frozenset({"text"}), live=False, **{"asr.delay_s": 0.3})
     made.advance(Watermark("speech", 0.5))
     made.announce(Announced(1, 0, 0.2))
     ready = []
