@@ -10,7 +10,7 @@
     decision.py   calibrate, attribute, smooth, abstain  Estimate
     sinks/        terminal, tables, pictures
 
-``session.py`` builds them in this order, one thread each, and is the only one that starts a thread.
+``graph.py`` connects them in this order, one thread each; ``session.py`` starts and ends them.
 
     import realtime_er as rer
 

@@ -35,11 +35,11 @@ from realtime_er.perception.asr import Recognizer
 from realtime_er.perception.face import FacePerception
 from realtime_er.perception.vad import SpeechDetector
 from realtime_er.runtime import Mailbox, MailboxClosed
+from realtime_er.whole import WholeRecording
 from realtime_er.windows import (
     Announced,
     Transcribed,
     Watermark,
-    WholeRecording,
     WindowBuilder,
 )
 

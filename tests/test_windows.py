@@ -3,13 +3,12 @@ import pytest
 
 from realtime_er.config import load_config
 from realtime_er.messages import Absence, Embedding, FaceReport, Hypothesis, SpeechActivity
+from realtime_er.whole import RunningStatistics, WholeRecording
 from realtime_er.windows import (
     Announced,
     FeatureCache,
-    RunningStatistics,
     Transcribed,
     Watermark,
-    WholeRecording,
     WindowBuilder,
 )
 

@@ -1,0 +1,347 @@
+"""What is connected to what: the stages, the mailboxes between them, and their accounts.
+
+Built in flow order from a session's streams. It makes the workers and owns the mailboxes; the
+session starts and joins them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from realtime_er.accounting import Accounting, EdgeAccount, StreamTally
+from realtime_er.clock import Clock, VirtualClock
+from realtime_er.config import Config
+from realtime_er.decision import DecisionMaker
+from realtime_er.errors import ConfigError
+from realtime_er.messages import (
+    MODALITIES,
+    Absence,
+    AudioBlock,
+    Estimate,
+    Event,
+    Gap,
+    SpeechSegment,
+    VideoFrame,
+)
+from realtime_er.models import Models
+from realtime_er.perception.face import FacePerception
+from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
+from realtime_er.sources.base import (
+    Lockstep,
+    LockstepPacer,
+    Pacer,
+    RealTimePacer,
+    SourceMessage,
+    Stream,
+)
+from realtime_er.stages import (
+    AsrStage,
+    AudioStage,
+    FaceStage,
+    FuseStage,
+    Inbox,
+    SpeechStage,
+    Tally,
+)
+from realtime_er.view import View
+from realtime_er.whole import WholeRecording
+from realtime_er.windows import Watermark, WindowBuilder
+
+# How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
+_AHEAD_S = 4.0
+
+
+class Graph:
+    """The stages of one session.
+
+    Attributes:
+        workers: In flow order, the producers of the streams first; not started.
+        estimates: What the fusion thread publishes.
+        fault: Name of the first worker that died, and what killed it.
+        perception: The face thread's, when there is one.
+        whole: Statistics over everything so far; read it once the workers have ended.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        models: Models,
+        clock: Clock,
+        view: View,
+        stop: threading.Event,
+        *,
+        realtime: bool,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._clock = clock
+        self._view = view
+        self._stop = stop
+        self._realtime = realtime
+        self._lock = threading.Lock()
+        self._tallies: list[StreamTally] = []
+        self._edges: list[tuple[Mailbox[Any], Tally | None, StreamTally | None]] = []
+        self._feeders = 0
+        self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
+        self._lockstep = None if realtime else Lockstep(max(_AHEAD_S, 2 * config.tick.hop_s + 1))
+        self.estimates: Mailbox[Estimate] = Mailbox(
+            "fuse>reader", 2400, "drop_oldest" if realtime else "block"
+        )
+        self.workers: list[Worker] = []
+        self.fault: tuple[str, BaseException] | None = None
+        self.perception: FacePerception | None = None
+        self.whole = WholeRecording()
+
+    def build(self, streams: Sequence[Stream]) -> None:
+        """Make all stages and their workers.
+
+        Raises:
+            ConfigError: every modality is off.
+        """
+        kinds = {stream.kind for stream in streams}
+        config, models = self._config, self._models
+        enabled, reasons = self._enabled(kinds)
+        if not enabled:
+            raise ConfigError("nothing is left to read: every modality is off")
+        builder = WindowBuilder(config, enabled, reasons, live=self._realtime)
+        sinks: dict[str, list[Mailbox[Any]]] = {}
+        consumers: list[Worker] = []
+        if "face" in enabled:
+            sinks["video"] = [self._build_face(consumers)]
+        if kinds & {"audio"}:
+            sinks["audio"] = self._build_sound(enabled, consumers)
+        for stream in streams:
+            self.workers.append(self._producer(stream, sinks.get(stream.kind, [])))
+        self.workers += consumers
+        fuse = FuseStage(
+            config,
+            self._inbox,
+            self.estimates,
+            builder,
+            DecisionMaker(config.decision, models.head, config.tick.hop_s),
+            self.whole,
+            self._clock,
+            realtime=self._realtime,
+            observe=self._view.observe,
+            finished=self._tick_finished,
+        )
+        self.workers.append(Worker("fuse", fuse.run, self._ender("fuse", self._inbox)))
+
+    def _enabled(self, kinds: set[Any]) -> tuple[frozenset[str], dict[str, Absence]]:
+        reasons: dict[str, Absence] = {}
+        if "video" not in kinds:
+            reasons["face"] = Absence.OFF
+        if "audio" not in kinds:
+            reasons["audio"] = reasons["text"] = Absence.OFF
+        elif not self._config.asr.enabled:
+            reasons["text"] = Absence.OFF
+        elif self._models.recognizer is None:
+            reasons["text"] = Absence.UNAVAILABLE
+        return frozenset(m for m in MODALITIES if m not in reasons), reasons
+
+    def _mailbox(
+        self,
+        name: str,
+        live: int,
+        offline: int,
+        unit: str,
+        size: Callable[[Any], int] | None = None,
+    ) -> Mailbox[Any]:
+        if self._realtime:
+            return Mailbox(name, live, "drop_oldest", unit=unit, size=size)
+        return Mailbox(name, offline, "block", unit=unit, size=size)
+
+    def _build_face(self, consumers: list[Worker]) -> Mailbox[VideoFrame]:
+        frames: Mailbox[VideoFrame] = self._mailbox("camera>face", 4, 4, "frames")
+        perception = self.perception = self._models.face_perception()
+        stage = FaceStage(frames, self._inbox, perception, self._models.face, self._view.show)
+        self._edges.append((frames, stage.tally, None))
+        consumers.append(self._feeder("face", stage.run, frames, ["face"]))
+        return frames
+
+    def _build_sound(self, enabled: frozenset[str], consumers: list[Worker]) -> list[Mailbox[Any]]:
+        def n_samples(block: AudioBlock) -> int:
+            return len(block.samples)
+
+        # Two seconds of 20 ms blocks live; files hand over longer blocks.
+        for_speech = self._mailbox("microphone>speech", 100, 16, "samples", n_samples)
+        for_audio = self._mailbox("microphone>audio", 100, 16, "samples", n_samples)
+        realtime = self._realtime
+        segments = self._build_asr(consumers) if "text" in enabled else None
+        end_of_audio_s = self._config.vad.end_of_audio_s if realtime else None
+        speech = SpeechStage(
+            for_speech,
+            self._inbox,
+            segments,
+            self._models.speech_detector(),
+            self._clock,
+            end_of_audio_s,
+        )
+        audio = AudioStage(for_audio, self._inbox, self._models.audio)
+        self._edges.append((for_speech, speech.tally, None))
+        self._edges.append((for_audio, audio.tally, None))
+        consumers.append(self._feeder("speech", speech.run, for_speech, ["speech"], segments))
+        consumers.append(self._feeder("audio", audio.run, for_audio, ["audio"]))
+        return [for_speech, for_audio]
+
+    def _build_asr(self, consumers: list[Worker]) -> Mailbox[SpeechSegment] | None:
+        models = self._models
+        if models.recognizer is None:
+            return None
+        realtime = self._realtime
+        segments: Mailbox[SpeechSegment] = Mailbox(
+            "speech>asr",
+            8,
+            "drop_oldest" if realtime else "block",
+            unit="segments",
+            # Live, a partial that has not been started is stale once a newer one is there.
+            supersedes=_supersedes if realtime else None,
+            droppable=lambda segment: not segment.is_final,
+        )
+        clock = self._clock if realtime else None
+        asr = AsrStage(segments, self._inbox, models.recognizer, models.text, clock)
+        self._edges.append((segments, asr.tally, None))
+        consumers.append(self._feeder("asr", asr.run, segments, []))
+        return segments
+
+    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]]) -> Worker:
+        pacer: Pacer
+        if self._lockstep is None:
+            pacer = RealTimePacer(self._clock)
+        else:
+            pacer = LockstepPacer(self._lockstep)
+        unit = "samples" if stream.kind == "audio" else "frames"
+        tally = StreamTally(stream.name, unit)
+        self._tallies.append(tally)
+        self._edges = [
+            (box, stage, tally if box in sinks else owner) for box, stage, owner in self._edges
+        ]
+
+        def emit(message: SourceMessage) -> None:
+            if isinstance(message, Gap | Event):
+                self._inbox.put(message)
+                return
+            if isinstance(message, AudioBlock):
+                first, count = message.first_sample, len(message.samples)
+            else:
+                first, count = message.index, 1
+                self._view.frame_captured(message.time_s)
+            tally.in_gaps += first - tally.end_index
+            tally.captured += count
+            tally.end_index = first + count
+            for sink in sinks:
+                try:
+                    sink.put(message)
+                except MailboxClosed:
+                    if not self._stop.is_set():
+                        raise
+
+        self._feeders += 1
+
+        def ended(error: BaseException | None) -> None:
+            for sink in sinks:
+                sink.close()
+            self._feeder_ended(stream.name, error)
+
+        return Worker(stream.name, lambda: stream.run(emit, pacer, self._stop), ended)
+
+    def _feeder(
+        self,
+        name: str,
+        run: Callable[[], None],
+        mailbox: Mailbox[Any],
+        tracks: list[str],
+        downstream: Mailbox[Any] | None = None,
+    ) -> Worker:
+        """A worker that puts into the fusion inbox; the inbox closes when the last one ends."""
+        self._feeders += 1
+
+        def ended(error: BaseException | None) -> None:
+            mailbox.discard()
+            if downstream is not None:
+                downstream.close()
+            if error is None:
+                for track in tracks:
+                    try:
+                        self._inbox.put(Watermark(track, np.inf))
+                    except MailboxClosed:
+                        break  # fusion has ended first: the session is being closed
+            self._feeder_ended(name, error)
+
+        return Worker(name, run, ended)
+
+    def _feeder_ended(self, name: str, error: BaseException | None) -> None:
+        if error is not None:
+            self._fail(name, error)
+        with self._lock:
+            self._feeders -= 1
+            last = self._feeders == 0
+        if last:
+            self._inbox.close()
+
+    def _ender(self, name: str, mailbox: Mailbox[Any]) -> Callable[[BaseException | None], None]:
+        def ended(error: BaseException | None) -> None:
+            mailbox.discard()
+            if error is not None:
+                self._fail(name, error)
+            self.estimates.close()
+            if self._lockstep is not None:
+                self._lockstep.release()
+
+        return ended
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        with self._lock:
+            if self.fault is None:
+                self.fault = (name, error)
+        self.stop()
+
+    def _tick_finished(self, time_s: float) -> None:
+        if self._lockstep is not None:
+            self._lockstep.advance(time_s)
+            if isinstance(self._clock, VirtualClock):
+                self._clock.advance_to(time_s)
+
+    def stop(self) -> None:
+        """Ask the producers to end. Any thread."""
+        self._stop.set()
+        if self._lockstep is not None:
+            self._lockstep.release()
+
+    def note(self, event: Event) -> None:
+        """Put an event of the session into the flow. Any thread."""
+        with contextlib.suppress(MailboxClosed):  # the session has ended
+            self._inbox.put(event)
+
+    def edges(self) -> tuple[EdgeCounts, ...]:
+        """Counters of every edge. Any thread."""
+        boxes: list[Mailbox[Any]] = [box for box, _, _ in self._edges]
+        return tuple(box.counts() for box in [*boxes, self._inbox, self.estimates])
+
+    def accounting(self) -> Accounting:
+        """Where every frame and sample went; exact once the session has ended."""
+        edges = []
+        for box, tally, owner in self._edges:
+            counts = box.counts()
+            done = tally or Tally(processed=counts.taken)
+            captured = owner.captured if owner is not None else counts.offered
+            edges.append(EdgeAccount(counts, captured, done.processed, done.skipped, done.tail))
+        return Accounting(tuple(self._tallies), tuple(edges))
+
+    def dropped(self, unit: str) -> int:
+        """Most that any edge fed by a stream has dropped, in "frames" or "samples". Any thread."""
+        counts = [
+            box.counts().dropped
+            for box, _tally, owner in self._edges
+            if owner is not None and owner.unit == unit
+        ]
+        return max(counts, default=0)
+
+
+def _supersedes(new: SpeechSegment, old: SpeechSegment) -> bool:
+    return not old.is_final and old.segment_id <= new.segment_id
