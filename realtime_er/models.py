@@ -10,9 +10,9 @@ from realtime_er.encoders.audio import StreamingAudioEncoder
 from realtime_er.encoders.bundle import bundle_dir
 from realtime_er.encoders.face import FaceEncoder
 from realtime_er.encoders.text import TextEncoder, fold_words
-from realtime_er.errors import ModelError
+from realtime_er.errors import ModelError, SpecMismatch
 from realtime_er.fusion.head import FusionHead, OnnxFusionHead
-from realtime_er.messages import FloatArray
+from realtime_er.messages import SAMPLE_RATE_HZ, FloatArray
 from realtime_er.perception.asr import Recognizer
 from realtime_er.perception.detectors import make_detector
 from realtime_er.perception.face import CropRule, FacePerception
@@ -42,6 +42,7 @@ class Models:
         self._audio: StreamingAudioEncoder | None = None
         self._text: TextEncoder | None = None
         self._head: FusionHead | None = None
+        self._checked: dict[str, str] = {}
         self._whisper: ShortWhisper | None = None
 
     def load(self, *, video: bool, audio: bool, text: bool) -> None:
@@ -61,15 +62,21 @@ class Models:
         if audio:
             # A fresh one per session: it carries the stream's state.
             self._audio = StreamingAudioEncoder(folder("speech"), threads=threads)
+            if self._audio.sample_rate_hz != SAMPLE_RATE_HZ:
+                raise SpecMismatch(
+                    f"{folder('speech')}: reads {self._audio.sample_rate_hz} Hz, not {SAMPLE_RATE_HZ}"
+                )
         if self._text is None:
             self._text = TextEncoder(folder("text"), threads)
-        if self._head is None:
-            encoders = {"text": self._text.encoder_id}
-            if self._face is not None:
-                encoders["face"] = self._face.encoder_id
-            if self._audio is not None:
-                encoders["audio"] = self._audio.encoder_id
+        encoders = {"text": self._text.encoder_id}
+        if self._face is not None:
+            encoders["face"] = self._face.encoder_id
+        if self._audio is not None:
+            encoders["audio"] = self._audio.encoder_id
+        if self._head is None or encoders != self._checked:
+            # Anew when a later session adds a modality: a head is checked against what it reads.
             self._head = OnnxFusionHead(folder("fusion"), encoders, threads)
+            self._checked = encoders
         if text:
             self._load_recognizer()
 
