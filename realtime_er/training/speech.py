@@ -137,7 +137,7 @@ def train_speech(
     epochs: int = EPOCHS,
     refine_epochs: int = REFINE_EPOCHS,
     threads: int = 1,
-    folds: bool = True,
+    folds: bool = False,
     folds_path: Path | None = None,
     progress: Callable[[SpeechProgress], None] | None = None,
 ) -> Card:
