@@ -247,7 +247,7 @@ class Session:
 
     def text(self) -> str:
         """Everything that was said so far, finals only."""
-        return " ".join(hypothesis.text for hypothesis in self.finals)
+        return self._view.text()
 
     def summary(self) -> Summary:
         """The session so far in numbers. Any thread."""

@@ -119,6 +119,10 @@ class View:
         with self._lock:
             return tuple(self._finals)
 
+    def text(self) -> str:
+        """Everything that was said, finals only."""
+        return " ".join(hypothesis.text for hypothesis in self.finals())
+
     def gaps(self) -> tuple[Gap, ...]:
         """Known spans without data."""
         with self._lock:
@@ -159,7 +163,7 @@ class View:
 
     def summary(self) -> Summary:
         """The session so far in numbers."""
-        text = " ".join(hypothesis.text for hypothesis in self.finals())
+        text = self.text()
         with self._lock:
             n = self._n_with_evidence
             mean = self._sum / n if n else np.full(len(LABELS), np.nan)

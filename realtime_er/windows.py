@@ -274,8 +274,9 @@ class WindowBuilder:
             vectors["audio"] = self._audio(end_s, absent, ages)
         transcript = partial = ""
         if "text" in self._enabled:
-            vectors["text"], weight = self._text(end_s, absent, ages)
-            transcript, partial = self._utterance(end_s)
+            heard = [t for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S]
+            vectors["text"], weight = self._text(heard, end_s, absent, ages)
+            transcript, partial = self._utterance(heard, end_s)
         self._forget(end_s)
         self.next_index += 1
         return Window(
@@ -355,9 +356,12 @@ class WindowBuilder:
         return spoken
 
     def _text(
-        self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
+        self,
+        heard: list[Transcribed],
+        end_s: float,
+        absent: dict[str, Absence],
+        ages: dict[str, float | None],
     ) -> tuple[FloatArray | None, float]:
-        heard = [t for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S]
         # A final without words takes back what its own partials said.
         refuted = {
             t.hypothesis.segment_id for t in heard if t.hypothesis.is_final and t.embedding is None
@@ -378,13 +382,10 @@ class WindowBuilder:
         ages["text"] = age_s
         return embedding.vector, weight
 
-    def _utterance(self, end_s: float) -> tuple[str, str]:
-        known = [
-            t.hypothesis for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S
-        ]
-        if not known or end_s - known[-1].end_s > self._config.text.fade_s:
+    def _utterance(self, heard: list[Transcribed], end_s: float) -> tuple[str, str]:
+        if not heard or end_s - heard[-1].hypothesis.end_s > self._config.text.fade_s:
             return "", ""
-        newest = known[-1]
+        newest = heard[-1].hypothesis
         return newest.committed, newest.text[len(newest.committed) :].strip()
 
     def _forget(self, end_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,27 @@ class SpeechClip:
         if rate_hz != sample_rate_hz or sound.ndim != 1:
             raise CorpusError(f"{self.path}: expected {sample_rate_hz} Hz mono; convert the corpus")
         return np.asarray(sound, dtype=np.float32)
+
+
+def list_clips(
+    folder: Path, pattern: str, corpus: str, parse_name: Callable[[str], tuple[str, str]], name: str
+) -> list[SpeechClip]:
+    """The clips of a corpus, sorted by file name.
+
+    Args:
+        folder: where they lie.
+        pattern: which files, as for ``Path.glob``.
+        corpus: the corpus' short name, before the speaker's.
+        parse_name: file stem to label and speaker.
+        name: what to get when nothing is there.
+
+    Raises:
+        CorpusError: the corpus is absent, empty, or a file name is not understood.
+    """
+    clips = []
+    for path in sorted(folder.glob(pattern)):
+        label, speaker = parse_name(path.stem)
+        clips.append(SpeechClip(path, f"{corpus}-{speaker}", label, corpus))
+    if not clips:
+        raise CorpusError(f"{folder}: no {pattern}; get {name} (16 kHz FLAC), then pass --data DIR")
+    return clips

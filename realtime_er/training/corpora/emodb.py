@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from realtime_er.errors import CorpusError
-from realtime_er.training.corpora.clips import SpeechClip
+from realtime_er.training.corpora.clips import SpeechClip, list_clips
 
 _LABEL_OF_CODE = {
     "N": "neutral",
@@ -48,11 +48,4 @@ def read_emodb(data_dir: Path) -> list[SpeechClip]:
     Raises:
         CorpusError: the corpus is absent, empty, or a file name is not understood.
     """
-    folder = data_dir / "emodb"
-    clips = []
-    for path in sorted(folder.glob("*.flac")):
-        label, speaker = parse_name(path.stem)
-        clips.append(SpeechClip(path, f"emodb-{speaker}", label, "emodb"))
-    if not clips:
-        raise CorpusError(f"{folder}: no *.flac; get EMO-DB (16 kHz FLAC), then pass --data DIR")
-    return clips
+    return list_clips(data_dir / "emodb", "*.flac", "emodb", parse_name, "EMO-DB")

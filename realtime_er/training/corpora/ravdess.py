@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from realtime_er.errors import CorpusError
-from realtime_er.training.corpora.clips import SpeechClip
+from realtime_er.training.corpora.clips import SpeechClip, list_clips
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
 _LABEL_OF_CODE = {f"{index:02d}": label for index, label in enumerate(LABELS, start=1)}
@@ -42,13 +42,6 @@ def read_ravdess(data_dir: Path) -> list[SpeechClip]:
     Raises:
         CorpusError: the corpus is absent, empty, or a file name is not understood.
     """
-    folder = data_dir / "ravdess_speech"
-    clips = []
-    for path in sorted(folder.glob("Actor_*/*.flac")):
-        label, actor = parse_name(path.stem)
-        clips.append(SpeechClip(path, f"ravdess-{actor}", label, "ravdess"))
-    if not clips:
-        raise CorpusError(
-            f"{folder}: no Actor_*/*.flac; get RAVDESS speech (16 kHz FLAC), then pass --data DIR"
-        )
-    return clips
+    return list_clips(
+        data_dir / "ravdess_speech", "Actor_*/*.flac", "ravdess", parse_name, "RAVDESS speech"
+    )
