@@ -204,7 +204,7 @@ def _find(preset: str | Path) -> Path:
     named = folder / f"{preset}.toml"
     if named.is_file():
         return named
-    names = ", ".join(sorted(entry.stem for entry in folder.glob("*.toml")))
+    names = ", ".join(sorted({entry.stem for entry in folder.glob("*.toml")} - {"annotations"}))
     raise ConfigError(f"no preset named {str(preset)!r}; there are {names}, or give a .toml path")
 
 

@@ -30,6 +30,15 @@ class Decision:
     contributions: dict[str, FloatArray]
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionState:
+    """What smoothing and hysteresis remember: float32 (7,) scores or None, and the last label."""
+
+    scores: FloatArray | None
+    contributions: dict[str, FloatArray]
+    label: str | None
+
+
 def fade_text(
     values: Mapping[frozenset[str], FloatArray], prior: FloatArray, weight: float
 ) -> dict[frozenset[str], FloatArray]:
@@ -81,6 +90,15 @@ class DecisionMaker:
     @staticmethod
     def _nothing() -> dict[str, FloatArray]:
         return {modality: np.zeros(len(LABELS), np.float32) for modality in MODALITIES}
+
+    def state(self) -> DecisionState:
+        """What the next decision depends on besides its window."""
+        return DecisionState(self._scores, dict(self._contributions), self._label)
+
+    def restore(self, state: DecisionState) -> None:
+        """Go on from there."""
+        self._scores, self._label = state.scores, state.label
+        self._contributions = {**self._nothing(), **state.contributions}
 
     def decide(self, window: Window) -> Decision:
         """Decide one tick. Call with consecutive windows."""

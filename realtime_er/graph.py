@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from realtime_er.accounting import Accounting, EdgeAccount, StreamTally
+from realtime_er.checkpoint import Checkpoint
 from realtime_er.clock import Clock, VirtualClock
 from realtime_er.config import Config
 from realtime_er.decision import DecisionMaker
@@ -42,10 +43,12 @@ from realtime_er.sources.base import (
 from realtime_er.stages import (
     AsrStage,
     AudioStage,
+    Evidence,
     FaceStage,
     FuseStage,
     Inbox,
     SpeechStage,
+    TakeCheckpoint,
     Tally,
 )
 from realtime_er.view import View
@@ -54,6 +57,14 @@ from realtime_er.windows import Watermark, WindowBuilder
 
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
+
+
+class Tap(Protocol):
+    """Gets a copy of all that flows: a recorder. Its ``offer`` never waits."""
+
+    def offer(self, message: SourceMessage | Evidence | Estimate | Checkpoint) -> None:
+        """Take a message. Any thread; those of the fusion thread come in order."""
+        ...
 
 
 class Graph:
@@ -96,6 +107,9 @@ class Graph:
         self.fault: tuple[str, BaseException] | None = None
         self.perception: FacePerception | None = None
         self.whole = WholeRecording()
+        self.muted = False  # written by set_muted, read by the microphone's producer
+        # Set by the fusion thread between two messages, read by the producers.
+        self._tap: tuple[Tap, float] | None = None
 
     def build(self, streams: Sequence[Stream]) -> None:
         """Make all stages and their workers.
@@ -127,7 +141,7 @@ class Graph:
             self.whole,
             self._clock,
             realtime=self._realtime,
-            observe=self._view.observe,
+            observe=self._observe,
             finished=self._tick_finished,
         )
         self.workers.append(Worker("fuse", fuse.run, self._ender("fuse", self._inbox)))
@@ -222,15 +236,28 @@ class Graph:
             (box, stage, tally if box in sinks else owner) for box, stage, owner in self._edges
         ]
 
+        end_s = 0.0
+        muted = False
+
         def emit(message: SourceMessage) -> None:
+            nonlocal end_s, muted
             if isinstance(message, Gap | Event):
                 self._inbox.put(message)
                 return
             if isinstance(message, AudioBlock):
-                first, count = message.first_sample, len(message.samples)
+                if self.muted:
+                    muted = True  # what is not read is not kept either: it counts as a gap
+                    return
+                if muted:
+                    muted = False
+                    self._inbox.put(Gap(stream.name, end_s, message.start_s, "muted"))
+                first, count, end_s = message.first_sample, len(message.samples), message.end_s
+                self._view.sound_captured(message)
+                self._offer(message, message.start_s)
             else:
                 first, count = message.index, 1
-                self._view.frame_captured(message.time_s)
+                self._view.frame_captured(message)
+                self._offer(message, message.time_s)
             tally.in_gaps += first - tally.end_index
             tally.captured += count
             tally.end_index = first + count
@@ -312,6 +339,44 @@ class Graph:
         self._stop.set()
         if self._lockstep is not None:
             self._lockstep.release()
+
+    def attach(self, tap: Tap, start_s: float) -> None:
+        """Let ``tap`` have everything from now on, a checkpoint first. Any thread."""
+
+        def deliver(checkpoint: Checkpoint) -> None:
+            tap.offer(checkpoint)
+            self._tap = (tap, start_s)
+
+        self._inbox.put(TakeCheckpoint(deliver))
+
+    def detach(self, done: Callable[[], None]) -> None:
+        """End what ``attach`` began; ``done`` is called on the fusion thread. Any thread."""
+
+        def deliver(_checkpoint: Checkpoint) -> None:
+            self._tap = None
+            done()
+
+        try:
+            self._inbox.put(TakeCheckpoint(deliver))
+        except MailboxClosed:  # the fusion thread is ending: the session waits for it
+            return
+
+    def _offer(self, message: AudioBlock | VideoFrame, time_s: float) -> None:
+        tap = self._tap
+        if tap is not None and time_s >= tap[1]:
+            tap[0].offer(message)
+
+    def _observe(self, message: Evidence | Estimate) -> None:
+        self._view.observe(message)
+        if self._tap is not None:
+            self._tap[0].offer(message)
+
+    def set_muted(self, muted: bool) -> None:
+        """Mute or unmute the microphone. Any thread."""
+        if muted != self.muted:
+            self.muted = muted
+            kind = "microphone muted" if muted else "microphone unmuted"
+            self.note(Event(self._clock.now_s(), kind))
 
     def note(self, event: Event) -> None:
         """Put an event of the session into the flow. Any thread."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -349,6 +349,41 @@ class Health:
     dropped_samples: int = 0
 
 
+def _no_waveform() -> npt.NDArray[np.float64]:
+    return np.zeros((0, 3), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """A recording that is running.
+
+    ``left_s`` is how long the free disk space lasts at the present rate, None before it is known.
+    ``failure`` says in one line why it ended before its time.
+    """
+
+    folder: str
+    started_s: float
+    n_bytes: int = 0
+    left_s: float | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMark:
+    """An annotation on the traces; ``end_s`` is None while an interval is open.
+
+    ``end_s`` equals ``start_s`` for points and notes. Session seconds.
+    """
+
+    tier: str
+    label: str
+    kind: Literal["point", "interval", "note"]
+    start_s: float
+    end_s: float | None
+    colour: str
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a display shows, read at once; a display pulls it and nothing waits for it.
@@ -361,9 +396,14 @@ class Snapshot:
         finals: The last final hypotheses with text, oldest first.
         current: The hypothesis of the utterance being spoken, if any.
         faces: The newest face report.
-        frame: The frame it speaks of.
+        frame: The newest picture; a little newer than ``faces``.
         notices: One-line notices ("text is unavailable: ..."), each said once.
         events: The last events, oldest first.
+        waveform: Sound of the last 30 s, float64 (n, 3): time_s, lowest and highest sample of a
+            block, oldest first; holes are holes in the times.
+        speech: Spans (start_s, end_s) of the last 30 s in which somebody spoke, oldest first.
+        muted: Whether the microphone is muted here (not in the system's mixer).
+        recording: The recording that is running, or the one that has just failed.
     """
 
     now_s: float
@@ -377,3 +417,7 @@ class Snapshot:
     health: Health
     notices: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    waveform: npt.NDArray[np.float64] = field(default_factory=_no_waveform)
+    speech: tuple[tuple[float, float], ...] = ()
+    muted: bool = False
+    recording: RecordingStatus | None = None

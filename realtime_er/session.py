@@ -22,7 +22,7 @@ from realtime_er.accounting import Accounting
 from realtime_er.clock import Clock, SessionClock, VirtualClock
 from realtime_er.config import Config
 from realtime_er.decision import attribute
-from realtime_er.errors import ClosedError, ConfigError, SessionError, WorkerFault
+from realtime_er.errors import ClosedError, ConfigError, SessionError, SourceError, WorkerFault
 from realtime_er.graph import Graph
 from realtime_er.messages import (
     LABELS,
@@ -36,7 +36,7 @@ from realtime_er.messages import (
 )
 from realtime_er.models import Models
 from realtime_er.runtime import EdgeCounts, MailboxClosed
-from realtime_er.sources.base import Source, Stream
+from realtime_er.sources.base import Source, Stream, Switchable
 from realtime_er.view import Summary, View
 
 _JOIN_S = 10.0
@@ -195,22 +195,52 @@ class Session:
             ClosedError: the session is not open.
             WorkerFault: a worker died; its exception is the cause.
         """
-        if self._state is not _State.OPEN:
-            raise ClosedError(f"the session is {self._state.value}; use it inside 'with Session'")
-        graph = self._opened()
+        self._check_open()
         while True:
-            if self._stop.is_set():
-                self._end_sources(graph)
             try:
                 # The timeout lets a signal handler run while nothing comes.
-                estimate = graph.estimates.get(0.1)
+                estimate = self._next(0.1)
             except MailboxClosed:
-                break
+                return
             if estimate is not None:
                 yield estimate
-        if graph.fault is not None:
-            name, error = graph.fault
-            raise WorkerFault(f"the {name} thread failed: {error}") from error
+
+    def poll(self) -> list[Estimate] | None:
+        """The estimates that wait, without waiting for more; None once all have been read.
+
+        For those who have a loop of their own, such as a window. Like ``estimates()`` for one
+        thread only.
+
+        Raises:
+            ClosedError: the session is not open.
+            WorkerFault: a worker died; its exception is the cause.
+        """
+        self._check_open()
+        waiting: list[Estimate] = []
+        try:
+            while (estimate := self._next(0.0)) is not None:
+                waiting.append(estimate)
+        except MailboxClosed:
+            return waiting or None
+        return waiting
+
+    def _check_open(self) -> None:
+        if self._state is not _State.OPEN:
+            raise ClosedError(f"the session is {self._state.value}; use it inside 'with Session'")
+
+    def _next(self, timeout_s: float) -> Estimate | None:
+        graph = self._opened()
+        if self._stop.is_set():
+            self._end_sources(graph)
+        try:
+            return graph.estimates.get(timeout_s)
+        except MailboxClosed:
+            if graph.fault is not None:
+                name, error = graph.fault
+                raise WorkerFault(f"the {name} thread failed: {error}") from error
+            raise
+
+    # --- controls -------------------------------------------------------------------------------
 
     def select_target(self, track_id: int) -> None:
         """Follow this face from the next encoded frame on. Any thread."""
@@ -219,13 +249,43 @@ class Session:
             graph.perception.select(track_id)
             graph.note(Event(self._clock.now_s(), "target selected", str(track_id)))
 
+    def set_muted(self, muted: bool) -> None:
+        """Mute or unmute the microphone: what it hears is neither read nor kept. Any thread."""
+        self._opened().set_muted(muted)
+
+    def change_device(self, stream: str, wanted: str) -> None:
+        """Change to another camera or microphone while the session runs. Any thread.
+
+        Args:
+            stream: "camera" or "microphone".
+            wanted: Index, part of the name, or address, as in the configuration.
+
+        Raises:
+            SourceError: there is no such device, or this source cannot change it; nothing changed.
+        """
+        for candidate in self._streams:
+            if candidate.name == stream and isinstance(candidate, Switchable):
+                candidate.use(wanted)
+                return
+        raise SourceError(f"the {stream} of this session cannot be changed while it runs")
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """What each stream asked for and was granted, by the stream's name. Any thread."""
+        return {stream.name: stream.info() for stream in self._streams}
+
     # --- accounts -------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """What a display shows, read at once. Any thread; never delays the pipeline."""
         graph = self._graph
         frames, samples = (graph.dropped("frames"), graph.dropped("samples")) if graph else (0, 0)
-        return self._view.snapshot(self._clock.now_s(), self.notices, frames, samples)
+        return self._view.snapshot(
+            self._clock.now_s(),
+            self.notices,
+            frames,
+            samples,
+            muted=graph.muted if graph else False,
+        )
 
     def edges(self) -> tuple[EdgeCounts, ...]:
         """Counters of every edge. Any thread."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from realtime_er.checkpoint import Checkpoint
 from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.decision import DecisionMaker
@@ -43,10 +44,18 @@ from realtime_er.windows import (
     WindowBuilder,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Asks the fusion thread for a checkpoint; ``deliver`` is called there, between two messages."""
+
+    deliver: Callable[[Checkpoint], None]
+
+
 Evidence = (
     FaceReport | Embedding | SpeechActivity | Announced | Transcribed | Watermark | Event | Gap
 )
-Inbox = Mailbox[Evidence]
+Inbox = Mailbox[Evidence | TakeCheckpoint]
 
 # Just before the next possible time: watermarks are inclusive, the next piece of evidence is not in.
 _JUST_BEFORE_S = 1e-6
@@ -70,7 +79,7 @@ class FaceStage:
         inbox: Inbox,
         perception: FacePerception,
         encoder: FaceEncoder,
-        shown: Callable[[VideoFrame, FaceReport], None],
+        shown: Callable[[FaceReport], None],
     ) -> None:
         self.tally = Tally()
         self._frames = frames
@@ -102,7 +111,7 @@ class FaceStage:
                 )
                 report = replace(report, embedding=embedding)
             self.tally.processed += 1
-            self._shown(frame, report)
+            self._shown(report)
             self._inbox.put(report)
             self._inbox.put(Watermark("face", frame.time_s))
 
@@ -252,6 +261,18 @@ class AsrStage:
         return embedding
 
 
+def apply_event(event: Event, builder: WindowBuilder) -> None:
+    """Let a window builder know of a device that went, came back or was muted."""
+    name, _, change = event.kind.partition(" ")
+    modality = {"camera": "face", "microphone": "audio"}.get(name)
+    if modality is None:
+        return
+    if change in ("lost", "back"):
+        builder.set_lost(modality, Absence.LOST if change == "lost" else None)
+    elif change in ("muted", "unmuted"):
+        builder.set_muted(change == "muted")
+
+
 class FuseStage:
     """Evidence to estimates: one per tick, when everything is there or the deadline has passed.
 
@@ -283,7 +304,6 @@ class FuseStage:
         self._realtime = realtime
         self._observe = observe
         self._finished = finished
-        self._lost_names = {"camera": "face", "microphone": "audio"}
 
     def run(self) -> None:
         """Until the inbox closes and every tick before the end of the evidence is made."""
@@ -294,7 +314,9 @@ class FuseStage:
                 message = self._inbox.get(self._patience_s())
             except MailboxClosed:
                 break
-            if message is not None:
+            if isinstance(message, TakeCheckpoint):
+                message.deliver(Checkpoint(self._builder.state(), self._decider.state()))
+            elif message is not None:
                 self._take(message)
             self._tick_while_ready()
         end_s = self._builder.evidence_end_s()
@@ -325,16 +347,10 @@ class FuseStage:
             case Watermark():
                 builder.advance(message)
             case Event():
-                self._note(message)
+                apply_event(message, builder)
             case Gap():
                 pass  # already stamped and counted; only observers want it
         self._observe(message)
-
-    def _note(self, event: Event) -> None:
-        name, _, change = event.kind.partition(" ")
-        modality = self._lost_names.get(name)
-        if modality is not None and change in ("lost", "back"):
-            self._builder.set_lost(modality, Absence.LOST if change == "lost" else None)
 
     def _tick_while_ready(self) -> None:
         while True:

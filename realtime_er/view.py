@@ -11,7 +11,9 @@ import numpy as np
 from realtime_er.messages import (
     LABELS,
     MODALITIES,
+    SAMPLE_RATE_HZ,
     Absence,
+    AudioBlock,
     Estimate,
     Event,
     FaceReport,
@@ -19,6 +21,7 @@ from realtime_er.messages import (
     Gap,
     Health,
     Hypothesis,
+    RecordingStatus,
     Snapshot,
     SpeechActivity,
     VideoFrame,
@@ -27,6 +30,12 @@ from realtime_er.stages import Evidence
 from realtime_er.windows import Transcribed
 
 _HISTORY_S = 30.0
+# One row of the waveform speaks for this much sound: 20 ms.
+_OUTLINE_SAMPLES = SAMPLE_RATE_HZ // 50
+# Twice as many: blocks that are no multiple of it leave a short rest each.
+_WAVEFORM_ROWS = 2 * round(_HISTORY_S * SAMPLE_RATE_HZ / _OUTLINE_SAMPLES)
+# Spans of speech closer than this are one.
+_JOIN_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,23 +64,27 @@ class View:
         self._all_ages = Counter[int]()
         self._finals: list[Hypothesis] = []
         self._current: Hypothesis | None = None
-        self._shown: tuple[VideoFrame, FaceReport] | None = None
+        self._report: FaceReport | None = None
+        self._speech: deque[tuple[float, float]] = deque()
         self._activity: SpeechActivity | None = None
         self._events: deque[Event] = deque(maxlen=100)
         self._gaps: deque[Gap] = deque(maxlen=1000)
         self._report_times: deque[float] = deque(maxlen=50)
-        # Written by the camera's producer only; a deque's append and copy are atomic.
+        # Written by the camera's and the microphone's producers only, without the lock: the append
+        # and the copy of a deque are atomic, and so is the change of a reference.
         self._frame_times: deque[float] = deque(maxlen=90)
+        self._frame: VideoFrame | None = None
+        self._waveform: deque[tuple[float, float, float]] = deque(maxlen=_WAVEFORM_ROWS)
         self._n_estimates = 0
         self._n_with_evidence = 0
         self._sum = np.zeros(len(LABELS), np.float64)
         self._label_counts = Counter[str]()
         self._last_s = 0.0
 
-    def show(self, frame: VideoFrame, report: FaceReport) -> None:
-        """Keep the newest encoded frame. Face thread."""
+    def show(self, report: FaceReport) -> None:
+        """Keep the newest face report. Face thread."""
         with self._lock:
-            self._shown = (frame, report)
+            self._report = report
             self._report_times.append(report.time_s)
 
     def observe(self, message: Evidence | Estimate) -> None:
@@ -81,7 +94,7 @@ class View:
                 case Estimate():
                     self._note_estimate(message)
                 case SpeechActivity():
-                    self._activity = message
+                    self._note_activity(message)
                 case Transcribed():
                     hypothesis = message.hypothesis
                     self._current = None if hypothesis.is_final else hypothesis
@@ -110,9 +123,27 @@ class View:
         else:
             self._label_counts["nothing to read"] += 1
 
-    def frame_captured(self, time_s: float) -> None:
-        """Count a frame towards the camera's rate. Camera thread."""
-        self._frame_times.append(time_s)
+    def _note_activity(self, activity: SpeechActivity) -> None:
+        self._activity = activity
+        if activity.speaking:
+            start_s = activity.start_s
+            if self._speech and start_s - self._speech[-1][1] < _JOIN_S:
+                start_s = self._speech.pop()[0]
+            self._speech.append((start_s, activity.end_s))
+        while self._speech and self._speech[0][1] < activity.end_s - _HISTORY_S:
+            self._speech.popleft()
+
+    def frame_captured(self, frame: VideoFrame) -> None:
+        """Keep the newest frame and count it towards the camera's rate. Camera thread."""
+        self._frame_times.append(frame.time_s)
+        self._frame = frame
+
+    def sound_captured(self, block: AudioBlock) -> None:
+        """Keep the outline of the sound. Microphone thread."""
+        for first in range(0, len(block.samples), _OUTLINE_SAMPLES):
+            part = block.samples[first : first + _OUTLINE_SAMPLES]
+            time_s = block.start_s + first / SAMPLE_RATE_HZ
+            self._waveform.append((time_s, float(part.min()), float(part.max())))
 
     def finals(self) -> tuple[Hypothesis, ...]:
         """Final hypotheses with text, in order."""
@@ -129,9 +160,17 @@ class View:
             return tuple(self._gaps)
 
     def snapshot(
-        self, now_s: float, notices: tuple[str, ...], dropped_frames: int, dropped_samples: int
+        self,
+        now_s: float,
+        notices: tuple[str, ...],
+        dropped_frames: int,
+        dropped_samples: int,
+        *,
+        muted: bool = False,
+        recording: RecordingStatus | None = None,
     ) -> Snapshot:
         """Everything a display shows."""
+        waveform = np.array(self._waveform.copy(), np.float64).reshape(-1, 3)
         with self._lock:
             history = tuple(self._history)
             newest = history[-1] if history else None
@@ -154,11 +193,15 @@ class View:
                 states={m: newest.absent.get(m) if newest else Absence.WAITING for m in MODALITIES},
                 finals=tuple(self._finals[-20:]),
                 current=self._current,
-                faces=self._shown[1] if self._shown else None,
-                frame=self._shown[0] if self._shown else None,
+                faces=self._report,
+                frame=self._frame,
                 health=health,
                 notices=notices,
                 events=tuple(self._events),
+                waveform=waveform[waveform[:, 0] >= now_s - _HISTORY_S],
+                speech=tuple(self._speech),
+                muted=muted,
+                recording=recording,
             )
 
     def summary(self) -> Summary:

@@ -10,6 +10,7 @@ No threads and no clocks here: the fusion thread owns everything.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,6 +86,25 @@ class Window:
     newly_spoken: tuple[Embedding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BuilderState:
+    """All that a ``WindowBuilder`` holds between two ticks; the fields are named as there."""
+
+    enabled: frozenset[str]
+    reasons: dict[str, Absence]
+    live: bool
+    next_index: int
+    watermarks: dict[str, float]
+    lost: dict[str, Absence]
+    muted: bool
+    counted_s: float
+    reports: tuple[FaceReport, ...]
+    faces: tuple[Embedding, ...]
+    voice: tuple[Embedding, ...]
+    speech: tuple[SpeechActivity, ...]
+    texts: tuple[Transcribed, ...]
+
+
 class FeatureCache:
     """Embeddings of one modality in the order of their time; older than the horizon are dropped."""
 
@@ -122,6 +142,9 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[Embedding]:
+        return iter(self._items)
 
 
 class WindowBuilder:
@@ -163,8 +186,45 @@ class WindowBuilder:
         if "audio" in enabled or "text" in enabled:
             self._watermarks["speech"] = -np.inf
         self._lost: dict[str, Absence] = {}
+        self._muted = False
         self._counted_s = -np.inf
         self._newly_spoken: tuple[Embedding, ...] = ()
+
+    def state(self) -> BuilderState:
+        """Everything that the next windows depend on."""
+        return BuilderState(
+            enabled=self._enabled,
+            reasons=dict(self._reasons),
+            live=self._live,
+            next_index=self.next_index,
+            watermarks=dict(self._watermarks),
+            lost=dict(self._lost),
+            muted=self._muted,
+            counted_s=self._counted_s,
+            reports=tuple(self._reports),
+            faces=tuple(self._faces),
+            voice=tuple(self._voice),
+            speech=tuple(self._speech),
+            texts=tuple(self._texts),
+        )
+
+    @classmethod
+    def from_state(cls, config: Config, state: BuilderState) -> WindowBuilder:
+        """A builder that goes on from there."""
+        builder = cls(config, state.enabled, state.reasons, live=state.live)
+        builder.next_index = state.next_index
+        builder._watermarks = dict(state.watermarks)
+        builder._lost = dict(state.lost)
+        builder._muted = state.muted
+        builder._counted_s = state.counted_s
+        builder._reports.extend(state.reports)
+        for embedding in state.faces:
+            builder._faces.add(embedding)
+        for embedding in state.voice:
+            builder._voice.add(embedding)
+        builder._speech.extend(state.speech)
+        builder._texts.extend(state.texts)
+        return builder
 
     # --- evidence in -------------------------------------------------------------------------
 
@@ -233,6 +293,16 @@ class WindowBuilder:
         else:
             self._lost[modality] = reason
 
+    def set_muted(self, muted: bool) -> None:
+        """The microphone was muted here, or is no longer."""
+        self._muted = muted
+
+    def _away(self, modality: str) -> Absence | None:
+        """Why a modality's device delivers nothing, None when it does."""
+        if modality == "audio" and self._muted:
+            return self._lost.get(modality, Absence.MUTED)
+        return self._lost.get(modality)
+
     # --- ticks out ---------------------------------------------------------------------------
 
     def ready(self) -> bool:
@@ -240,7 +310,7 @@ class WindowBuilder:
         time_s = self.next_time_s - _EPSILON_S
         for track, watermark_s in self._watermarks.items():
             owner = "audio" if track == "speech" else track
-            if owner not in self._lost and watermark_s < time_s:
+            if self._away(owner) is None and watermark_s < time_s:
                 return False
         if self._wait_for_text:
             # A pending hypothesis may become available at this very tick, so it must be here.
@@ -316,6 +386,9 @@ class WindowBuilder:
     def _audio(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
     ) -> FloatArray | None:
+        if self._muted:  # at once: nobody who mutes wants to be read for another four seconds
+            absent["audio"] = self._away("audio") or Absence.MUTED
+            return None
         steps = self._voice.within(end_s)
         if not steps:
             if self._watermarks["audio"] == np.inf:
@@ -370,7 +443,7 @@ class WindowBuilder:
             t for t in heard if t.embedding is not None and t.embedding.source_id not in refuted
         ]
         if not known:
-            absent["text"] = self._lost.get("audio", Absence.NO_WORDS)
+            absent["text"] = self._away("audio") or Absence.NO_WORDS
             return None, 0.0
         embedding = known[-1].embedding
         assert embedding is not None

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from realtime_er.config import load_config
-from realtime_er.errors import ClosedError, ConfigError, DeviceNotFound, WorkerFault
+from realtime_er.errors import (
+    ClosedError,
+    ConfigError,
+    DeviceNotFound,
+    SourceError,
+    WorkerFault,
+)
 from realtime_er.messages import Absence, Hypothesis
 from realtime_er.perception.detectors import Detection
 from realtime_er.perception.face import CropRule, FacePerception
@@ -102,6 +108,26 @@ class EchoRecognizer:
             segment.trigger_s,
             segment.trigger_s + 0.4,
         )
+
+
+class Changeable(RampMicrophone):
+    """A microphone that can be changed, and that mutes its own session as it goes."""
+
+    def __init__(self, duration_s, at=None):
+        super().__init__(duration_s)
+        self.at, self.used = at or {}, []
+
+    def use(self, wanted):
+        if wanted == "none":
+            raise DeviceNotFound("no microphone 'none'")
+        self.used.append(wanted)
+
+    def run(self, emit, pacer, stop):
+        def counted(message):
+            self.at.get(message.first_sample, lambda: None)()
+            emit(message)
+
+        super().run(counted, pacer, stop)
 
 
 class FakeModels:
@@ -311,7 +337,11 @@ def test_snapshot_shows_the_newest_and_the_summary_adds_up():
     assert shot.estimate == estimates[-1]
     assert shot.faces is not None
     assert shot.frame is not None
-    assert shot.frame.index == shot.faces.frame_index
+    assert (shot.faces.frame_index, shot.frame.index) == (177, 179)  # one in three is looked at
+    assert shot.waveform[:, 0].tolist() == sorted(shot.waveform[:, 0])
+    assert shot.waveform[-1, 2] == pytest.approx(95_999 / 2**23)
+    assert shot.speech == ((pytest.approx(1.0, abs=0.15), pytest.approx(3.0, abs=0.7)),)
+    assert not shot.muted
     assert shot.health.video_fps == pytest.approx(30, abs=1)
     assert shot.health.encoded_faces_hz == pytest.approx(10, abs=0.5)
     summary = session.summary()
@@ -321,3 +351,68 @@ def test_snapshot_shows_the_newest_and_the_summary_adds_up():
     whole = session.whole()
     assert whole["label"] is not None
     assert whole["transcript"] == summary.transcript
+
+
+def test_muted_sound_is_a_gap_that_is_neither_read_nor_lost():
+    microphone = Changeable(6.0)
+    config = load_config("analyze", {"face.min_sharpness": 0.0})
+    source = FakeSource(CountingCamera(6.0), microphone)
+    models = FakeModels(config, speech=range(96_000))
+    with Session(config, source=source, models=models) as session:
+        # By the sound's own time: the sound from 2.01 s to 4.02 s is not read.
+        microphone.at = {
+            480 * 67: lambda: session.set_muted(True),
+            480 * 134: lambda: session.set_muted(False),
+        }
+        estimates = list(session.estimates())
+    assert [(gap.stream, gap.reason) for gap in session.gaps] == [("microphone", "muted")]
+    assert session.gaps[0].start_s == pytest.approx(2.01)
+    assert session.gaps[0].end_s == pytest.approx(4.02)
+    accounting = session.accounting()
+    assert accounting.balanced, accounting.lines()
+    tally = next(tally for tally in accounting.streams if tally.name == "microphone")
+    assert (tally.captured, tally.in_gaps) == (96_000 - 480 * 67, 480 * 67)
+    assert Absence.MUTED in {estimate.absent.get("audio") for estimate in estimates}
+    assert "audio" not in estimates[-1].absent
+    kinds = [event.kind for event in session.snapshot().events]
+    assert kinds == ["microphone muted", "microphone unmuted"]
+
+
+def test_a_device_can_be_changed_where_its_stream_allows_it():
+    microphone = Changeable(1.0)
+    config = load_config("analyze", {"face.min_sharpness": 0.0})
+    source = FakeSource(CountingCamera(1.0), microphone)
+    with Session(config, source=source, models=FakeModels(config)) as session:
+        session.change_device("microphone", "Headset")
+        with pytest.raises(DeviceNotFound, match="no microphone 'none'"):
+            session.change_device("microphone", "none")
+        with pytest.raises(SourceError, match="the camera of this session cannot be changed"):
+            session.change_device("camera", "1")
+        assert session.devices()["camera"] == {"device": "counting"}
+        list(session.estimates())
+    assert microphone.used == ["Headset"]
+
+
+def drain(session):
+    polled = []
+    while (waiting := session.poll()) is not None:
+        polled += waiting
+    return polled
+
+
+def test_poll_gives_what_estimates_gives_without_waiting():
+    config = load_config("analyze", {"face.min_sharpness": 0.0})
+    with Session(config, source=both(), models=FakeModels(config)) as session:
+        polled = drain(session)
+        assert session.poll() is None
+    assert [e.to_record() for e in polled] == [e.to_record() for e in run(both())[1]]
+    with pytest.raises(ClosedError, match="closed"):
+        session.poll()
+
+
+def test_poll_tells_of_a_dead_worker():
+    config = load_config("analyze", {"face.min_sharpness": 0.0})
+    source = FakeSource(CountingCamera(3.0, fail_at=20))
+    with Session(config, source=source, models=FakeModels(config)) as session:
+        with pytest.raises(WorkerFault, match="caught fire"):
+            drain(session)

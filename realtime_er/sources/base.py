@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from realtime_er.clock import Clock
 from realtime_er.config import Config
@@ -64,6 +64,21 @@ class Stream(Protocol):
 
     def info(self) -> dict[str, Any]:
         """What was requested and what was granted (device, rate, size), for the manifest."""
+        ...
+
+
+@runtime_checkable
+class Switchable(Protocol):
+    """A stream that can change to another device while it runs."""
+
+    def use(self, wanted: str) -> None:
+        """Change to another device: index, name or address, as in the configuration. Any thread.
+
+        Returns at once; a ``Gap`` and events "lost" and "back" come with the change.
+
+        Raises:
+            SourceError: there is no such device; nothing has changed.
+        """
         ...
 
 

@@ -17,10 +17,10 @@ from realtime_er.config import CameraConfig
 from realtime_er.errors import DeviceLost, DeviceNotFound
 from realtime_er.messages import ImageArray
 from realtime_er.sources.base import Stream
-from realtime_er.sources.camera_stream import CameraStream, Capture
+from realtime_er.sources.camera_stream import CameraStream, FoundCamera
 from realtime_er.sources.devices import list_cameras
 from realtime_er.sources.image_folder import FolderStream
-from realtime_er.sources.network_camera import open_network_camera
+from realtime_er.sources.network_camera import find_network_camera
 
 _RETRY_S = 0.02
 
@@ -128,12 +128,30 @@ def open_camera(config: CameraConfig, clock: Clock, factory: CaptureFactory = _o
         SourceError: nothing is called that.
     """
     source = config.source.strip()
-    if re.match(r"[a-z]+://", source, re.IGNORECASE):
-        return open_network_camera(config, clock)
+    if not _is_address(source) and Path(source).is_dir():
+        return FolderStream(Path(source), config.fps, clock)
+
+    def find(wanted: str) -> FoundCamera:
+        return _find(wanted.strip(), config, clock, factory)
+
+    requested = {"width_px": config.width_px, "height_px": config.height_px, "fps": config.fps}
+    return CameraStream(find, source, clock, config.timeout_s, requested)
+
+
+def _is_address(source: str) -> bool:
+    return re.match(r"[a-z]+://", source, re.IGNORECASE) is not None
+
+
+def _find(source: str, config: CameraConfig, clock: Clock, factory: CaptureFactory) -> FoundCamera:
+    """The camera called ``source``; nothing is opened.
+
+    Raises:
+        DeviceNotFound: nothing is called that.
+    """
+    if _is_address(source):
+        return find_network_camera(source, config, clock)
     if source.isdigit():
         address: int | str = int(source)
-    elif Path(source).is_dir():
-        return FolderStream(Path(source), config.fps, clock)
     elif "/" in source or "\\" in source:
         if not Path(source).exists():
             raise DeviceNotFound(f"camera {source}: no such device; {_known_cameras()}")
@@ -141,16 +159,9 @@ def open_camera(config: CameraConfig, clock: Clock, factory: CaptureFactory = _o
     else:
         address = _by_name(source)
 
-    def make() -> Capture:
-        return OpenCvCapture(address, config, clock, factory)
-
-    requested = {
-        "source": source,
-        "width_px": config.width_px,
-        "height_px": config.height_px,
-        "fps": config.fps,
-    }
-    return CameraStream(make, source, clock, config.timeout_s, requested, _known_cameras)
+    return FoundCamera(
+        lambda: OpenCvCapture(address, config, clock, factory), source, _known_cameras
+    )
 
 
 def _by_name(name: str) -> int:

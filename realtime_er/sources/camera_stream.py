@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from realtime_er.clock import Clock
@@ -46,6 +47,21 @@ class Capture(Protocol):
     def close(self) -> None:
         """Release it. Idempotent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCamera:
+    """A camera that can be opened.
+
+    Attributes:
+        make: Makes a capture that is not yet open; called again for each reconnection.
+        where: What the camera is called in messages.
+        hint: Added to the error when it cannot be opened, such as a list of cameras.
+    """
+
+    make: Callable[[], Capture]
+    where: str
+    hint: Callable[[], str] = str
 
 
 class _Reader:
@@ -109,29 +125,31 @@ class CameraStream:
     """Frames of a live camera, at the times they arrived.
 
     Args:
-        make: Makes a capture that is not yet open; called again for each reconnection.
-        where: What the camera is called in messages.
+        find: Finds a camera by what people call it.
+        source: The camera to begin with.
         clock: The session's clock.
         timeout_s: No frame for this long and the camera counts as lost.
-        requested: What was asked for, for the manifest.
-        hint: Added to the error when it cannot be opened, such as a list of cameras.
+        requested: What is asked of it besides, for the manifest.
+
+    Raises:
+        SourceError: there is no such camera.
     """
 
     def __init__(
         self,
-        make: Callable[[], Capture],
-        where: str,
+        find: Callable[[str], FoundCamera],
+        source: str,
         clock: Clock,
         timeout_s: float,
         requested: dict[str, Any],
-        hint: Callable[[], str] = str,
     ) -> None:
-        self._make = make
-        self._where = where
+        self._find = find
+        self._camera = find(source)
         self._clock = clock
         self._timeout_s = timeout_s
         self._requested = requested
-        self._hint = hint
+        # Read and cleared by the producer, set by use(): a plain reference, swapped at once.
+        self._changed_to: FoundCamera | None = None
         self._reader: _Reader | None = None
         self._first: tuple[float, ImageArray] | None = None
         self._granted: dict[str, Any] = {}
@@ -154,17 +172,28 @@ class CameraStream:
         Raises:
             DeviceNotFound: it cannot be opened, or shows nothing within ``FIRST_FRAME_S``.
         """
-        reader = self._reader = _Reader(self._make())
+        reader = self._reader = _Reader(self._camera.make())
         self._first = reader.next(FIRST_FRAME_S)
         if self._first is None:
             why = str(reader.failure or f"no picture within {FIRST_FRAME_S:g} s")
             cause = reader.failure
             self.close()
-            hint = self._hint()
+            hint = self._camera.hint()
             raise DeviceNotFound(
-                f"camera {self._where}: {why}" + (f"; {hint}" if hint else "")
+                f"camera {self._camera.where}: {why}" + (f"; {hint}" if hint else "")
             ) from cause
         self._granted = reader.granted
+
+    def use(self, wanted: str) -> None:
+        """Change to another camera while this one runs. Any thread.
+
+        Raises:
+            SourceError: there is no such camera; nothing has changed.
+        """
+        self._changed_to = self._find(wanted)
+        reader = self._reader
+        if reader is not None:
+            reader.end()
 
     def run(self, emit: Emit, pacer: Pacer, stop: threading.Event) -> None:
         """Emit frames; when they stop, say so, and reconnect until ``stop``."""
@@ -176,14 +205,18 @@ class CameraStream:
                 frame = reader.next(self._timeout_s)
             if self._ended(stop):
                 return
+            if self._changed_to is not None:
+                frame = None  # use() may have met a reader that was just being replaced
             if frame is None:
                 why = str(reader.failure or f"no picture for {self._timeout_s:g} s")
+                if self._changed_to is not None:
+                    why = f"changed to {self._changed_to.where}"
                 lost_s = last_s if index else self._clock.now_s()
                 self._lost += 1
                 emit(Event(self._clock.now_s(), "camera lost", why))
                 reader, frame = self._reconnect(reader, stop)
                 if frame is not None:
-                    emit(Event(self._clock.now_s(), "camera back", self._where))
+                    emit(Event(self._clock.now_s(), "camera back", self._camera.where))
                     emit(Gap(self.name, lost_s, max(frame[0], lost_s), why))
                 continue
             time_s = max(frame[0], last_s + _STEP_S)
@@ -206,11 +239,14 @@ class CameraStream:
                 break
             if reader.alive:
                 continue  # still stuck in the driver, which lets only one open the device
-            reader = self._reader = _Reader(self._make())
+            if self._changed_to is not None:
+                self._camera, self._changed_to = self._changed_to, None
+            reader = self._reader = _Reader(self._camera.make())
             if self._closed.is_set():
                 break  # close() may have looked before the new reader was there
             frame = reader.next(max(FIRST_FRAME_S, self._timeout_s))
             if frame is not None:
+                self._granted = reader.granted
                 return reader, frame
             reader.end()
         reader.end()
@@ -229,4 +265,5 @@ class CameraStream:
 
     def info(self) -> dict[str, Any]:
         """What was requested and granted, and how often the camera was lost."""
-        return {"requested": self._requested, "granted": self._granted, "lost": self._lost}
+        requested = {"source": self._camera.where, **self._requested}
+        return {"requested": requested, "granted": self._granted, "lost": self._lost}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, FloatArray, Gap, ImageArray
-from realtime_er.sources.resample import StreamingResampler
+from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 BLOCK_SAMPLES = 640
 """Samples in each block of a file: 40 ms, whatever frames its codec has."""
@@ -162,7 +162,7 @@ class BlockCutter:
             self._resampler = None
 
     def _cut(self, count: int) -> AudioBlock:
-        samples = self._held[:count].copy()
+        samples = to_16_bit(self._held[:count])
         samples.setflags(write=False)
         self._held = self._held[count:]
         first = self._index

@@ -15,7 +15,7 @@ from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, Event, FloatArray, 
 from realtime_er.runtime import Mailbox, MailboxClosed
 from realtime_er.sources.base import Emit, Pacer
 from realtime_er.sources.devices import list_microphones, load_portaudio
-from realtime_er.sources.resample import StreamingResampler
+from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 _BUFFER_S = 2.0
 _BACK_OFF_S = (0.25, 0.5, 1.0)
@@ -53,6 +53,9 @@ class Microphone:
         library: Any = None,  # noqa: ANN401 - an untyped module
     ) -> None:
         self._config = config
+        # Set by use(), read by the producer: a plain reference, swapped at once.
+        self._wanted = config.device.strip()
+        self._changed_to = ""
         self._clock = clock
         self._library = library
         self._lock = threading.Lock()  # over _device and _mailbox as close() meets a reopening
@@ -96,10 +99,19 @@ class Microphone:
                 raise DeviceNotFound(f"microphone: {error}") from error
         self._start()
 
-    def _find(self) -> tuple[int | None, dict[str, Any]]:
-        """Index (None: the system's default) and description of the configured device."""
+    def use(self, wanted: str) -> None:
+        """Change to another microphone while this one runs; "" is the default. Any thread.
+
+        Raises:
+            DeviceNotFound: there is no such microphone; nothing has changed.
+        """
+        _index, found = self._find(wanted.strip())
+        self._wanted, self._changed_to = wanted.strip(), str(found["name"])
+        self._release()
+
+    def _find(self, wanted: str) -> tuple[int | None, dict[str, Any]]:
+        """Index (None: the system's default) and description of a device."""
         library = self._library
-        wanted = self._config.device.strip()
         listing = list_microphones(library)
         if not wanted:
             try:
@@ -115,7 +127,7 @@ class Microphone:
 
     def _start(self) -> None:
         library = self._library
-        index, found = self._find()
+        index, found = self._find(self._wanted)
         rate_hz = float(found["default_samplerate"])
         failure: Exception | None = None
         for channels in dict.fromkeys((min(2, int(found["max_input_channels"])), 1)):
@@ -179,7 +191,7 @@ class Microphone:
 
     def run(self, emit: Emit, pacer: Pacer, stop: threading.Event) -> None:
         """Emit sound; when it stops, say so, and reopen until ``stop``."""
-        why = f"no sound for {self._config.timeout_s:g} s"
+        why = ""
         back: Event | None = None
         heard = False
         while not self._ended(stop):
@@ -203,6 +215,8 @@ class Microphone:
                 self._pass_on(item, emit)
                 continue
             if back is None:
+                why, self._changed_to = self._changed_to, ""
+                why = f"changed to {why}" if why else f"no sound for {self._config.timeout_s:g} s"
                 back = Event(self._clock.now_s(), "microphone lost", why)
                 self._counts["lost"] += 1
                 self._emit_samples(self._resampler.flush(), emit)
@@ -275,6 +289,7 @@ class Microphone:
     def _emit_samples(self, samples: FloatArray, emit: Emit) -> None:
         if not len(samples):
             return
+        samples = to_16_bit(samples)
         start_s = max(self._sample_clock.time_s(self._next), self._last_start_s + _STEP_S)
         if self._end_s is not None:
             # The clock may find that the first blocks were late. Times inside the stream then run
@@ -306,7 +321,7 @@ class Microphone:
 
     def info(self) -> dict[str, Any]:
         """What was requested and granted, and what was lost."""
-        requested = {"device": self._config.device, "block_s": self._config.block_s}
+        requested = {"device": self._wanted, "block_s": self._config.block_s}
         return {"requested": requested, "granted": self._granted, **self._counts}
 
 

@@ -16,7 +16,7 @@ from realtime_er.clock import Clock
 from realtime_er.config import CameraConfig
 from realtime_er.errors import DeviceLost, DeviceNotFound, MediaError
 from realtime_er.messages import ImageArray
-from realtime_er.sources.camera_stream import CameraStream
+from realtime_er.sources.camera_stream import FoundCamera
 from realtime_er.sources.media_decode import upright
 
 MAX_PX = 4096
@@ -137,13 +137,12 @@ class NetworkCapture:
             self._container = None
 
 
-def open_network_camera(config: CameraConfig, clock: Clock) -> CameraStream:
-    """The stream of the camera at the address ``config.source``; not yet opened.
+def find_network_camera(url: str, config: CameraConfig, clock: Clock) -> FoundCamera:
+    """The camera at ``url``; nothing is opened.
 
     Raises:
         DeviceNotFound: a scheme other than http, https and rtsp, or no host.
     """
-    url = config.source.strip()
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -151,13 +150,8 @@ def open_network_camera(config: CameraConfig, clock: Clock) -> CameraStream:
     if parts.scheme.lower() not in _PROTOCOLS or not parts.hostname:
         known = ", ".join(f"{scheme}://HOST" for scheme in _PROTOCOLS)
         raise DeviceNotFound(f"camera {_shown(url)}: the address must be one of {known}/...")
-    return CameraStream(
-        lambda: NetworkCapture(url, clock, config.latency_s, min(_TIMEOUT_S, config.timeout_s)),
-        _shown(url),
-        clock,
-        config.timeout_s,
-        {"source": _shown(url)},
-    )
+    timeout_s = min(_TIMEOUT_S, config.timeout_s)
+    return FoundCamera(lambda: NetworkCapture(url, clock, config.latency_s, timeout_s), _shown(url))
 
 
 def _shown(url: str) -> str:

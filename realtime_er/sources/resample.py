@@ -32,6 +32,19 @@ def to_float(block: npt.NDArray[Any]) -> FloatArray:
     raise TypeError(f"samples of type {block.dtype} are not sound")
 
 
+def to_16_bit(samples: FloatArray) -> FloatArray:
+    """Samples rounded to what 16 bits can say, so that a recording keeps exactly what was read.
+
+    Args:
+        samples: float32 in [-1, 1]; what lies outside is clipped.
+
+    Returns:
+        float32 of the same shape; times 32768 it is whole.
+    """
+    scaled: FloatArray = np.clip(np.rint(samples * np.float32(32768.0)), -32768.0, 32767.0)
+    return scaled / np.float32(32768.0)
+
+
 class StreamingResampler:
     """Turns blocks of one sound stream into mono 16 kHz.
 

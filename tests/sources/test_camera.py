@@ -16,7 +16,7 @@ from realtime_er.errors import DeviceNotFound, MediaError, SourceError
 from realtime_er.messages import Event, VideoFrame
 from realtime_er.sources import camera as camera_module
 from realtime_er.sources import camera_stream
-from realtime_er.sources.base import SourceMessage, Stream
+from realtime_er.sources.base import SourceMessage, Stream, Switchable
 from realtime_er.sources.camera import open_camera
 from realtime_er.sources.devices import _linux_cameras, list_cameras
 from realtime_er.sources.image_folder import ImageFolder
@@ -100,6 +100,46 @@ def test_what_was_granted_is_told() -> None:
     info = stream.info()
     assert info["requested"]["width_px"] == 640
     assert info["granted"] == {"width_px": 128, "height_px": 64, "fps": 30.0}
+
+
+def test_another_camera_takes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_stream, "_BACK_OFF_S", (0.01,))
+    captures = {0: FakeCapture(10_000), 1: FakeCapture(10_000, first=100)}
+    opened: list[int | str] = []
+
+    def factory(address: int | str) -> FakeCapture:
+        opened.append(address)
+        return captures[int(address)]
+
+    stream = open_camera(CameraConfig(), SessionClock(), factory)
+    assert isinstance(stream, Switchable)
+    with pytest.raises(DeviceNotFound, match="/dev/nothing: no such device"):
+        stream.use("/dev/nothing")
+    messages: list[SourceMessage] = []
+    stop = threading.Event()
+
+    def emit(message: SourceMessage) -> None:
+        messages.append(message)
+        if isinstance(message, VideoFrame) and message.index == 3:
+            stream.use("1")
+        if isinstance(message, VideoFrame) and message.index == 6:
+            stop.set()
+
+    stream.open()
+    stream.run(emit, OpenPacer(), stop)
+    stream.close()
+    assert opened == [0, 1]
+    played = Collected(messages)
+    played.check_contract()
+    assert [read_painted(frame.image) >= 100 for frame in played.frames] == [False] * 4 + [True] * 3
+    assert [gap.reason for gap in played.gaps] == ["changed to 1"]
+    events = [message for message in messages if isinstance(message, Event)]
+    assert [(e.kind, e.detail) for e in events] == [
+        ("camera lost", "changed to 1"),
+        ("camera back", "1"),
+    ]
+    assert captures[0].released
+    assert stream.info()["requested"]["source"] == "1"
 
 
 def test_loss_and_return_are_said_once_with_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:

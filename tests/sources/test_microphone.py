@@ -15,13 +15,19 @@ import pytest
 from realtime_er.clock import SessionClock, VirtualClock
 from realtime_er.config import MicrophoneConfig
 from realtime_er.errors import DeviceNotFound
-from realtime_er.messages import AudioBlock, Event
+from realtime_er.messages import AudioBlock, Event, FloatArray
 from realtime_er.sources import microphone as microphone_module
 from realtime_er.sources.base import SourceMessage
 from realtime_er.sources.devices import list_microphones
 from realtime_er.sources.microphone import Microphone
 from tests.pulse import missing_for_null_sink, null_sink_microphone
-from tests.sources.media import Collected, OpenPacer, ramp
+from tests.sources.media import Collected, OpenPacer
+
+
+def ramp(first: int, n: int) -> FloatArray:
+    """Samples that carry their own index, modulo what 16 bits can say."""
+    values = np.arange(first, first + n) % 65536 - 32768
+    return (values / 32768).astype(np.float32)
 
 
 class FakePortAudio:
@@ -133,6 +139,44 @@ def test_dropped_blocks_are_a_gap_and_an_index_jump() -> None:
     assert played.blocks[0].first_sample == 20 * 320
     np.testing.assert_array_equal(played.samples(), ramp(20 * 320, 32000))
     assert microphone.info()["lost_samples"] == 20 * 320
+
+
+def test_another_microphone_takes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone_module, "_BACK_OFF_S", (0.01,))
+    clock, library = VirtualClock(), FakePortAudio()
+    microphone = Microphone(MicrophoneConfig(), clock, library)
+    microphone.open()
+    with pytest.raises(DeviceNotFound, match="no microphone 'theremin'; there are: 1 Built-in Mic"):
+        microphone.use("theremin")
+    clock.advance_to(0.02)
+    library.deliver(ramp(0, 320))
+    messages: list[SourceMessage] = []
+    stop = threading.Event()
+
+    def emit(message: SourceMessage) -> None:
+        messages.append(message)
+        if len([m for m in messages if isinstance(m, AudioBlock)]) == 1 and len(messages) == 1:
+            microphone.use("headset")
+            clock.advance_to(1.0)
+        if isinstance(message, Event) and message.kind == "microphone back":
+            stop.set()
+
+    def speak() -> None:
+        assert library.reopened.wait(5)
+        library.deliver(ramp(0, 882))
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    microphone.run(emit, OpenPacer(), stop)
+    speaker.join()
+    microphone.close()
+    events = [m for m in messages if isinstance(m, Event)]
+    assert [(e.kind, e.detail) for e in events] == [
+        ("microphone lost", "changed to USB Headset"),
+        ("microphone back", "USB Headset"),
+    ]
+    assert [settings["device"] for settings in library.opened] == [None, 2]
+    assert microphone.info()["requested"]["device"] == "headset"
 
 
 def test_overflow_is_estimated_from_the_clock() -> None:

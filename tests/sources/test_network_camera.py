@@ -15,7 +15,7 @@ from realtime_er.config import CameraConfig
 from realtime_er.errors import DeviceNotFound
 from realtime_er.messages import Event, VideoFrame
 from realtime_er.sources.base import SourceMessage
-from realtime_er.sources.network_camera import open_network_camera
+from realtime_er.sources.camera import open_camera
 from tests.sources.media import Collected, OpenPacer, painted, read_painted
 
 
@@ -98,7 +98,7 @@ class Running:
     def __init__(self, url: str, timeout_s: float = 0.4) -> None:
         config = CameraConfig(source=url, timeout_s=timeout_s)
         self.clock = SessionClock()
-        self.stream = open_network_camera(config, self.clock)
+        self.stream = open_camera(config, self.clock)
         self.messages: list[SourceMessage] = []
         self.stop = threading.Event()
         self.ten_frames = threading.Event()
@@ -172,7 +172,7 @@ def test_what_cannot_be_used_is_one_clear_line() -> None:
         ("file:///etc/passwd", "must be one of"),
     ):
         with pytest.raises(DeviceNotFound, match=says) as caught:
-            open_network_camera(CameraConfig(source=bad), SessionClock()).open()
+            open_camera(CameraConfig(source=bad), SessionClock()).open()
         assert "\n" not in str(caught.value)
 
 
@@ -180,9 +180,9 @@ def test_pictures_that_are_too_large_are_refused() -> None:
     with _serving() as server:
         server.width_px = 4112
         with pytest.raises(DeviceNotFound, match="exceed 4096"):
-            open_network_camera(CameraConfig(source=server.url), SessionClock()).open()
+            open_camera(CameraConfig(source=server.url), SessionClock()).open()
 
 
 def test_a_password_is_not_shown() -> None:
-    camera = open_network_camera(CameraConfig(source="http://me:secret@host/v"), SessionClock())
+    camera = open_camera(CameraConfig(source="http://me:secret@host/v"), SessionClock())
     assert "secret" not in str(camera.info())

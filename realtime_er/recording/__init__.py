@@ -1,0 +1,1 @@
+"""Recorded sessions: write, verify, repair, read, annotate, replay, export."""
