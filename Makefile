@@ -8,7 +8,8 @@ SHELL := /bin/bash
 .PHONY: help demo test check format system clean
 
 help:
-	@echo "make demo    set up and play the bundled clip through the live pipeline"
+	@echo "make demo    set up and play the bundled clip through the live pipeline, in a window where"
+	@echo "             there is a display, else in the terminal"
 	@echo "make test    set up everything and run the tests"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make format  rewrite the sources in the project's format"
@@ -41,13 +42,13 @@ $(VENV)/.system: scripts/system_libraries.sh | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.core: pyproject.toml $(VENV)/.system
-	@echo "Installing realtime_er with its core packages (no torch)"
-	$(PIP) install -q -e ".[offline]"
+	@echo "Installing realtime_er with its window (no torch)"
+	$(PIP) install -q -e ".[offline,window]"
 	@touch $@
 
 $(VENV)/.all: pyproject.toml $(VENV)/.core
 	@echo "Installing all extras (torch and transformers among them: several minutes the first time)"
-	$(PIP) install -q -e ".[offline,paper,train,test,lint]"
+	$(PIP) install -q -e ".[offline,window,export,paper,train,test,lint]"
 	@touch $@
 
 clean:

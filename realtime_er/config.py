@@ -68,7 +68,7 @@ class FaceConfig:
     """Detection, tracking, the quality gate and the face window."""
 
     rate_hz: float = _number(10.0, 0.0, 120.0)
-    detector: Literal["auto", "yunet", "haar"] = "auto"
+    detector: Literal["auto", "compact", "yunet", "haar"] = "auto"
     detector_path: str = ""
     min_face_px: int = _number(32, 7)
     min_sharpness: float = _number(8.0, 0.0, open_low=False)

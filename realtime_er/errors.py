@@ -10,6 +10,8 @@
     │   ├── WeightsMissing     its files are not there; the message says which command fetches them
     │   └── SpecMismatch       its card contradicts its file, or the encoders it is given
     ├── CorpusError            a corpus is absent or not laid out as expected
+    ├── RecordingError         a recorded session cannot be written, read, verified or repaired
+    │   └── NewerFormat        it was written by a newer version of this program
     └── SessionError           the running session
         ├── WorkerFault        a worker thread died; ``__cause__`` is what killed it
         └── ClosedError        the session was used before it was opened or after it was closed
@@ -57,6 +59,14 @@ class SpecMismatch(ModelError):
 
 class CorpusError(RealtimeERError):
     """A corpus is absent or not laid out as expected."""
+
+
+class RecordingError(RealtimeERError):
+    """A recorded session cannot be written, read, verified or repaired."""
+
+
+class NewerFormat(RecordingError):
+    """A recorded session was written by a newer version of this program."""
 
 
 class SessionError(RealtimeERError):

@@ -108,8 +108,9 @@ class Graph:
         self.perception: FacePerception | None = None
         self.whole = WholeRecording()
         self.muted = False  # written by set_muted, read by the microphone's producer
-        # Set by the fusion thread between two messages, read by the producers.
-        self._tap: tuple[Tap, float] | None = None
+        # Read by the producers, and from what session time on; a plain reference, swapped at once.
+        self._media_tap: tuple[Tap, float] | None = None
+        self._evidence_tap: Tap | None = None  # of the fusion thread alone
 
     def build(self, streams: Sequence[Stream]) -> None:
         """Make all stages and their workers.
@@ -304,7 +305,7 @@ class Graph:
 
     def _feeder_ended(self, name: str, error: BaseException | None) -> None:
         if error is not None:
-            self._fail(name, error)
+            self.fail(name, error)
         with self._lock:
             self._feeders -= 1
             last = self._feeders == 0
@@ -315,14 +316,15 @@ class Graph:
         def ended(error: BaseException | None) -> None:
             mailbox.discard()
             if error is not None:
-                self._fail(name, error)
+                self.fail(name, error)
             self.estimates.close()
             if self._lockstep is not None:
                 self._lockstep.release()
 
         return ended
 
-    def _fail(self, name: str, error: BaseException) -> None:
+    def fail(self, name: str, error: BaseException) -> None:
+        """A worker died: remember the first, and end. Any thread."""
         with self._lock:
             if self.fault is None:
                 self.fault = (name, error)
@@ -341,20 +343,27 @@ class Graph:
             self._lockstep.release()
 
     def attach(self, tap: Tap, start_s: float) -> None:
-        """Let ``tap`` have everything from now on, a checkpoint first. Any thread."""
+        """Let ``tap`` have everything from now on. Any thread.
+
+        Of what the fusion thread hands on, a checkpoint comes first: the state that all that follows
+        builds upon.
+        """
 
         def deliver(checkpoint: Checkpoint) -> None:
             tap.offer(checkpoint)
-            self._tap = (tap, start_s)
+            self._evidence_tap = tap
 
+        self._media_tap = (tap, start_s)
         self._inbox.put(TakeCheckpoint(deliver))
 
     def detach(self, done: Callable[[], None]) -> None:
         """End what ``attach`` began; ``done`` is called on the fusion thread. Any thread."""
 
         def deliver(_checkpoint: Checkpoint) -> None:
-            self._tap = None
+            self._evidence_tap = None
             done()
+
+        self._media_tap = None
 
         try:
             self._inbox.put(TakeCheckpoint(deliver))
@@ -362,14 +371,14 @@ class Graph:
             return
 
     def _offer(self, message: AudioBlock | VideoFrame, time_s: float) -> None:
-        tap = self._tap
+        tap = self._media_tap
         if tap is not None and time_s >= tap[1]:
             tap[0].offer(message)
 
     def _observe(self, message: Evidence | Estimate) -> None:
         self._view.observe(message)
-        if self._tap is not None:
-            self._tap[0].offer(message)
+        if self._evidence_tap is not None:
+            self._evidence_tap.offer(message)
 
     def set_muted(self, muted: bool) -> None:
         """Mute or unmute the microphone. Any thread."""

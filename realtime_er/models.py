@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from realtime_er.config import Config
 from realtime_er.encoders.audio import StreamingAudioEncoder
-from realtime_er.encoders.bundle import bundle_dir
+from realtime_er.encoders.bundle import bundle_dir, load_card, sha256_of
 from realtime_er.encoders.face import FaceEncoder
 from realtime_er.encoders.text import TextEncoder, fold_words
 from realtime_er.errors import ModelError, SpecMismatch
@@ -41,6 +41,7 @@ class Models:
         self._head: FusionHead | None = None
         self._checked: dict[str, str] = {}
         self._whisper: ShortWhisper | None = None
+        self._whisper_folder: Path | None = None
 
     def load(self, *, video: bool, audio: bool, text: bool) -> None:
         """Load what a session needs and has not loaded yet.
@@ -84,6 +85,7 @@ class Models:
             if path is None:
                 self.notices = (TEXT_UNAVAILABLE,)
                 return
+            self._whisper_folder = path
             self._whisper = ShortWhisper(path, threads=asr.threads, language=asr.language)
         self.recognizer = Recognizer(asr, self._whisper)
 
@@ -118,6 +120,27 @@ class Models:
         """A new voice activity detector."""
         vad = self._config.vad
         return SpeechDetector(vad, self._config.asr.partial_every_s, make_voice_model(vad.engine))
+
+    def describe(self) -> dict[str, dict[str, str]]:
+        """What is loaded, for a manifest: kind -> {"id", "sha256"}."""
+        models = self._config.models
+        loaded = {
+            "face": self._face,
+            "speech": self._audio,
+            "text": self._text,
+            "fusion": self._head,
+        }
+        known = {}
+        for kind, model in loaded.items():
+            if model is not None:
+                card = load_card(bundle_dir(models.bundle, kind, models.directory))
+                known[kind] = {"id": card.id, "sha256": card.sha256}
+        if self._face is not None:
+            known["detector"] = {"id": make_detector(self._config.face).name}
+        if self._whisper_folder is not None:
+            weights = self._whisper_folder / "model.bin"
+            known["asr"] = {"id": self._whisper_folder.name, "sha256": sha256_of(weights)}
+        return known
 
     def encode_text(self, text: str) -> FloatArray | None:
         """Embedding float32 (dim,) of a transcript; None when it has no words.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,14 @@ from realtime_er.accounting import Accounting
 from realtime_er.clock import Clock, SessionClock, VirtualClock
 from realtime_er.config import Config
 from realtime_er.decision import attribute
-from realtime_er.errors import ClosedError, ConfigError, SessionError, SourceError, WorkerFault
+from realtime_er.errors import (
+    ClosedError,
+    ConfigError,
+    RecordingError,
+    SessionError,
+    SourceError,
+    WorkerFault,
+)
 from realtime_er.graph import Graph
 from realtime_er.messages import (
     LABELS,
@@ -32,10 +40,13 @@ from realtime_er.messages import (
     FloatArray,
     Gap,
     Hypothesis,
+    RecordingStatus,
     Snapshot,
 )
 from realtime_er.models import Models
-from realtime_er.runtime import EdgeCounts, MailboxClosed
+from realtime_er.recording.options import RecordHeader, RecordingReport, RecordOptions
+from realtime_er.recording.recorder import Recorder
+from realtime_er.runtime import EdgeCounts, MailboxClosed, Worker
 from realtime_er.sources.base import Source, Stream, Switchable
 from realtime_er.view import Summary, View
 
@@ -59,10 +70,16 @@ class Session:
         config: What ``load_config`` returned.
         source: Where sound and pictures come from; the webcam and microphone by default.
         models: Loaded models, to share between sessions that run one after another.
+        record: A folder and what to write there, from the first moment on.
     """
 
     def __init__(
-        self, config: Config, *, source: Source | None = None, models: Models | None = None
+        self,
+        config: Config,
+        *,
+        source: Source | None = None,
+        models: Models | None = None,
+        record: tuple[Path, RecordOptions] | None = None,
     ) -> None:
         if source is None:
             from realtime_er.sources.live import LiveDevices
@@ -77,6 +94,8 @@ class Session:
         self._clock: Clock = VirtualClock()
         self._graph: Graph | None = None
         self._sources_ended = False  # reader's thread only
+        self._record_at_open = record
+        self._recordings: list[tuple[Recorder, Worker]] = []
         self.notices: tuple[str, ...] = ()
         self._view = View()
 
@@ -114,6 +133,8 @@ class Session:
             raise
         self._state = _State.OPEN
         try:
+            if self._record_at_open is not None:
+                self.start_recording(*self._record_at_open)
             for worker in graph.workers:
                 worker.start()
         except BaseException:
@@ -128,6 +149,9 @@ class Session:
 
     def close(self) -> None:
         """Stop and join everything, sources first. Idempotent.
+
+        A recording is finished and read back first, which may take a while; interrupting that
+        (Ctrl-C) leaves it unverified but whole.
 
         Raises:
             SessionError: a thread did not end in time.
@@ -145,8 +169,21 @@ class Session:
         # Once more: a second Ctrl-C may have cut the first time short.
         self._close_streams()
         hung = [worker.name for worker in graph.workers if not worker.join(_JOIN_S)]
+        self._finish_recordings(graph)
         if hung:
             raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
+
+    def _finish_recordings(self, graph: Graph) -> None:
+        accounting = graph.accounting().to_record()
+        for recorder, worker in self._recordings:
+            recorder.finish(accounting)
+            try:
+                while not worker.join(_JOIN_S):
+                    pass
+            except KeyboardInterrupt:
+                recorder.skip_verification()
+                worker.join(_JOIN_S)
+                raise
 
     def _end_sources(self, graph: Graph) -> None:
         """After ``stop``: let producers end by themselves, then release those stuck in a read."""
@@ -273,6 +310,64 @@ class Session:
         """What each stream asked for and was granted, by the stream's name. Any thread."""
         return {stream.name: stream.info() for stream in self._streams}
 
+    # --- recording ------------------------------------------------------------------------------
+
+    def start_recording(self, folder: Path, options: RecordOptions | None = None) -> None:
+        """Record into a new folder from now on. Any thread.
+
+        Raises:
+            ClosedError: the session is not open.
+            RecordingError: it is being recorded already, or the folder cannot be used.
+        """
+        self._check_open()
+        graph = self._opened()
+        if self._recording() is not None:
+            raise RecordingError(f"{folder}: the session is being recorded already")
+        kinds = {stream.kind for stream in self._streams}
+        header = RecordHeader(
+            start_s=self._clock.now_s(),
+            video="video" in kinds,
+            sound="audio" in kinds,
+            size_px=(self.config.camera.width_px, self.config.camera.height_px),
+            config=self.config.to_dict(),
+            models=self._models.describe() if self._models is not None else {},
+            devices=self.devices(),
+        )
+        recorder = Recorder(
+            folder,
+            header,
+            options,
+            clock=self._clock,
+            health=lambda: self.snapshot().health,
+            realtime=self._source.realtime,
+        )
+        recorder.open()
+        worker = Worker("record", recorder.run, lambda error: self._recorder_ended(graph, error))
+        self._recordings.append((recorder, worker))
+        worker.start()
+        graph.attach(recorder, header.start_s)
+
+    def stop_recording(self) -> None:
+        """End the recording; it drains and is read back on its own thread. Any thread."""
+        recorder = self._recording()
+        if recorder is not None:
+            self._opened().detach(recorder.finish)
+
+    def recordings(self) -> tuple[RecordingReport, ...]:
+        """What became of each recording that has ended, in order. Any thread."""
+        ended = [recorder for recorder, worker in self._recordings if not worker.alive]
+        return tuple(recorder.report() for recorder in ended)
+
+    def _recording(self) -> Recorder | None:
+        if not self._recordings or self._recordings[-1][0].stage != "recording":
+            return None
+        return self._recordings[-1][0]
+
+    def _recorder_ended(self, graph: Graph, error: BaseException | None) -> None:
+        """On the recorder's thread. What it names itself stands in its report; a bug does not."""
+        if error is not None:
+            graph.fail("record", error)
+
     # --- accounts -------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -285,7 +380,15 @@ class Session:
             frames,
             samples,
             muted=graph.muted if graph else False,
+            recording=self._recording_status(),
         )
+
+    def _recording_status(self) -> RecordingStatus | None:
+        if not self._recordings:
+            return None
+        recorder, _worker = self._recordings[-1]
+        status = recorder.status()
+        return status if recorder.stage == "recording" or status.failure else None
 
     def edges(self) -> tuple[EdgeCounts, ...]:
         """Counters of every edge. Any thread."""

@@ -143,6 +143,9 @@ class FakeModels:
     def load(self, *, video, audio, text):
         self.audio = FakeAudioEncoder()
 
+    def describe(self):
+        return {"face": {"id": "fake-face", "sha256": "0" * 64}}
+
     def face_perception(self):
         return FacePerception(self.config.face, OneFace(self.away), CropRule(1.0, 0.0, 48))
 
@@ -413,6 +416,8 @@ def test_poll_gives_what_estimates_gives_without_waiting():
 def test_poll_tells_of_a_dead_worker():
     config = load_config("analyze", {"face.min_sharpness": 0.0})
     source = FakeSource(CountingCamera(3.0, fail_at=20))
-    with Session(config, source=source, models=FakeModels(config)) as session:
-        with pytest.raises(WorkerFault, match="caught fire"):
-            drain(session)
+    with (
+        Session(config, source=source, models=FakeModels(config)) as session,
+        pytest.raises(WorkerFault, match="caught fire"),
+    ):
+        drain(session)

@@ -17,6 +17,10 @@ def demo(
     config: options.ConfigName = None,
     settings: options.Settings = None,
     display: options.Display = None,
+    kiosk: options.Kiosk = False,
+    theme: options.Theme = "dark",
+    screenshot: options.Screenshot = None,
+    after: options.After = None,
     as_json: options.AsJson = False,
     seconds: options.Seconds = None,
     no_video: options.NoVideo = False,
@@ -28,9 +32,11 @@ def demo(
     debug: options.Debug = False,
 ) -> None:
     """Play the bundled clip through the live pipeline."""
-    from realtime_er.cli.follow import check_display, follow, print_summary
+    from realtime_er.cli.display import DisplayOptions
+    from realtime_er.cli.follow import print_summary
 
-    check_display(display, as_json)
+    shown = DisplayOptions(display, as_json, kiosk, theme, screenshot, after)
+    shown.check()
     named = options.switches(no_video=no_video, no_audio=no_audio, no_text=no_text)
     settled = options.configure(config, settings, "demo", named | {"asr.model": asr_model})
     if print_config:
@@ -41,6 +47,7 @@ def demo(
 
     from rich.console import Console
 
+    from realtime_er.cli.watch import watch
     from realtime_er.messages import Estimate
     from realtime_er.resources import resource_dir
     from realtime_er.session import Session
@@ -50,10 +57,13 @@ def demo(
     clip = resource_dir("assets") / "demo.mp4"
     session = Session(settled, source=MediaFile(clip, paced=True))
     estimates: list[Estimate] = []
+    kind = shown.kind(terminal=Console().is_terminal)
     with session:
-        follow(session, display=display, as_json=as_json, seconds=seconds, kept=estimates)
+        watch(session, kind, shown, "the demo clip", seconds=seconds, kept=estimates)
     console = Console(highlight=False, stderr=as_json)
     print_summary(session, console)
     picture = out / "timeline.png"
     save_timeline(estimates, session.finals, picture, "The demo clip, as it reads over time")
     console.print(f"picture:     {picture}", soft_wrap=True, markup=False)
+    if screenshot is not None:
+        console.print(f"screenshot:  {screenshot}", soft_wrap=True, markup=False)

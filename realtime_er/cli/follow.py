@@ -7,12 +7,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from realtime_er.cli.guard import notice
-from realtime_er.errors import ConfigError
 from realtime_er.messages import LABELS, Estimate, Snapshot
 from realtime_er.palette import COLOURS
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from realtime_er.session import Session
-
-DISPLAYS = ("terminal", "none")
 
 
 class Running(Protocol):
@@ -45,20 +42,16 @@ class Running(Protocol):
         ...
 
 
-def check_display(display: str | None, as_json: bool) -> None:
-    """Refuse what cannot be shown.
+class Stoppable(Protocol):
+    """What can be asked to end."""
 
-    Raises:
-        ConfigError: an unknown display, or a dashboard in the middle of JSON.
-    """
-    if display is not None and display not in DISPLAYS:
-        raise ConfigError(f"--display must be one of {', '.join(DISPLAYS)}, not {display!r}")
-    if as_json and display == "terminal":
-        raise ConfigError("--json and --display terminal both want stdout; leave one out")
+    def stop(self) -> None:
+        """End soon."""
+        ...
 
 
 @contextlib.contextmanager
-def stopping(session: Running) -> Iterator[None]:
+def stopping(session: Stoppable) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the session cleanly, the second one at once."""
 
     def first(_number: int, _frame: FrameType | None) -> None:
@@ -73,50 +66,68 @@ def stopping(session: Running) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Intake:
+    """Takes estimates in, and ends the session when its time is up.
+
+    Args:
+        session: Whose they are.
+        seconds: End at this time of the session; None: when it ends.
+        kept: Gets every estimate. Not for `live`: a day of them is gigabytes.
+    """
+
+    def __init__(
+        self, session: Stoppable, seconds: float | None, kept: list[Estimate] | None
+    ) -> None:
+        self._session = session
+        self._seconds = seconds
+        self._kept = kept
+
+    def take(self, estimate: Estimate) -> bool:
+        """Whether to show it: not what was on its way when the time was up."""
+        if self._seconds is not None and estimate.time_s > self._seconds + 1e-6:
+            return False
+        if self._kept is not None:
+            self._kept.append(estimate)
+        if self._seconds is not None and estimate.time_s >= self._seconds - 1e-6:
+            self._session.stop()
+        return True
+
+
 def follow(
     session: Running,
+    kind: Literal["terminal", "lines", "json"],
     *,
-    display: str | None = None,
-    as_json: bool = False,
     seconds: float | None = None,
     kept: list[Estimate] | None = None,
 ) -> None:
-    """Show an open session until it ends; main thread.
+    """Show an open session on stdout until it ends; main thread.
 
     Args:
         session: Already open.
-        display: "terminal", "none", or None for a dashboard where stdout is a terminal.
-        as_json: JSON lines instead.
+        kind: A dashboard, a line a second, or JSON lines.
         seconds: End at this time of the session.
-        kept: Gets every estimate. Not for `live`: a day of them is gigabytes.
+        kept: Gets every estimate.
     """
     from rich.console import Console
 
     from realtime_er.sinks.lines import JsonLines, SecondLines
     from realtime_er.sinks.terminal import Dashboard
 
-    console = Console(highlight=False)
-    dashboard = not as_json and display != "none" and console.is_terminal
     for text in session.notices:
         notice(f"note: {text}")
+    intake = Intake(session, seconds, kept)
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopping(session))
         show = None
-        if as_json:
+        if kind == "json":
             show = JsonLines(sys.stdout).show
-        elif dashboard:
-            stack.enter_context(Dashboard(session, console))
+        elif kind == "terminal":
+            stack.enter_context(Dashboard(session, Console(highlight=False)))
         else:
             show = SecondLines(sys.stdout, lambda: session.snapshot().health).show
         for estimate in session.estimates():
-            if seconds is not None and estimate.time_s > seconds + 1e-6:
-                continue  # what was on its way when the time was up: drained, not shown
-            if kept is not None:
-                kept.append(estimate)
-            if show is not None:
+            if intake.take(estimate) and show is not None:
                 show(estimate)
-            if seconds is not None and estimate.time_s >= seconds - 1e-6:
-                session.stop()
 
 
 def print_summary(session: Session, console: Console) -> None:
@@ -138,6 +149,14 @@ def print_summary(session: Session, console: Console) -> None:
     console.print(f"accounting:  {state}")
     for line in accounting.lines():
         console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def print_recordings(session: Session, console: Console) -> None:
+    """What became of each recording."""
+    for report in session.recordings():
+        console.print(
+            f"recording:   {report.folder}: {report.line()}", soft_wrap=True, markup=False
+        )
 
 
 def score_line(scores: np.typing.NDArray[np.float32]) -> str:

@@ -20,6 +20,16 @@ def live(
         str | None, typer.Option("--mic", metavar="N|NAME", help="Index or part of the name.")
     ] = None,
     display: options.Display = None,
+    kiosk: options.Kiosk = False,
+    theme: options.Theme = "dark",
+    screenshot: options.Screenshot = None,
+    after: options.After = None,
+    record: options.Record = None,
+    lossless: options.Lossless = False,
+    no_media: options.NoMedia = False,
+    blur_faces: options.BlurFaces = False,
+    labels: options.Labels = None,
+    rater: options.Rater = None,
     as_json: options.AsJson = False,
     seconds: options.Seconds = None,
     no_video: options.NoVideo = False,
@@ -30,10 +40,15 @@ def live(
     print_config: options.PrintConfig = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read webcam and microphone until Ctrl-C."""
-    from realtime_er.cli.follow import check_display, follow, print_summary
+    """Read webcam and microphone until the window is closed, or Ctrl-C."""
+    from realtime_er.cli.display import DisplayOptions
+    from realtime_er.cli.follow import print_recordings, print_summary
 
-    check_display(display, as_json)
+    shown = DisplayOptions(display, as_json, kiosk, theme, screenshot, after)
+    shown.check()
+    to_record = options.record_options(
+        record, lossless=lossless, no_media=no_media, blur_faces=blur_faces
+    )
     named = options.switches(no_video=no_video, no_audio=no_audio, no_text=no_text)
     named |= {"camera.source": camera, "microphone.device": mic, "asr.model": asr_model}
     settled = options.configure(config, settings, "live", named)
@@ -44,9 +59,28 @@ def live(
 
     from rich.console import Console
 
+    from realtime_er.cli.first_start import understood
+    from realtime_er.cli.watch import live_controls, watch, watch_unattended
+    from realtime_er.cli.window_recording import WindowRecording, default_rater
+    from realtime_er.models import Models
+    from realtime_er.recording.labels import load_labels
     from realtime_er.session import Session
 
-    session = Session(settled)
-    with session:
-        follow(session, display=display, as_json=as_json, seconds=seconds)
-    print_summary(session, Console(highlight=False, stderr=as_json))
+    kind = shown.kind(terminal=Console().is_terminal)
+    if not understood(kind, shown):
+        return
+    if kiosk and record is None:
+        models = Models(settled)
+        watch_unattended(lambda: Session(settled, models=models), shown, "realtime_er", seconds)
+        return
+    known = load_labels(labels)
+    session = Session(settled, record=None if record is None else (record, to_record))
+    recording = WindowRecording(session, record, to_record, known, rater or default_rater())
+    with session, recording:
+        if record is not None:
+            recording.begun(record)
+        controls = live_controls(session, recording)
+        watch(session, kind, shown, "realtime_er", seconds=seconds, controls=controls)
+    console = Console(highlight=False, stderr=as_json)
+    print_summary(session, console)
+    print_recordings(session, console)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from realtime_er.config import Config, load_config
 from realtime_er.errors import ConfigError
+
+if TYPE_CHECKING:
+    from realtime_er.recording.options import RecordOptions
 
 ConfigName = Annotated[
     str | None,
@@ -32,13 +35,55 @@ AsrDownload = Annotated[
 ]
 Display = Annotated[
     str | None,
-    typer.Option("--display", metavar="terminal|none", help="Dashboard, or a line a second."),
+    typer.Option(
+        "--display",
+        metavar="window|terminal|none",
+        help="Window, dashboard, or a line a second; by default the first that is possible.",
+    ),
+]
+Kiosk = Annotated[
+    bool, typer.Option("--kiosk", help="Begin with the demo screen (F11), for a big display.")
+]
+Theme = Annotated[str, typer.Option("--theme", metavar="dark|light", help="Of the window.")]
+Screenshot = Annotated[
+    Path | None,
+    typer.Option("--screenshot", metavar="FILE", help="Save what the window shows, and end."),
+]
+After = Annotated[
+    float | None,
+    typer.Option("--after", metavar="S", help="Take the screenshot at this second [10]."),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object per estimate on stdout, nothing else.")
 ]
 Seconds = Annotated[
     float | None, typer.Option("--seconds", metavar="N", help="End after this many seconds.")
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", metavar="DIR", help="Record the session into this folder, new or empty."
+    ),
+]
+Lossless = Annotated[
+    bool,
+    typer.Option(
+        "--lossless", help="Record every pixel as it is: 50 to 90 GB an hour at 720p, not 1 to 2."
+    ),
+]
+NoMedia = Annotated[
+    bool, typer.Option("--no-media", help="Record numbers and words only, no picture, no sound.")
+]
+BlurFaces = Annotated[
+    bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the recorded picture.")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Annotation labels and keys, a TOML file."),
+]
+Rater = Annotated[
+    str | None,
+    typer.Option("--rater", metavar="NAME", help="Whose annotations these are [login name]."),
 ]
 PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Show the settings that would be used, and end.")
@@ -117,6 +162,24 @@ def to_toml(config: Config) -> str:
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def record_options(
+    record: Path | None, *, lossless: bool, no_media: bool, blur_faces: bool
+) -> RecordOptions:
+    """What ``--record`` and its companions ask for.
+
+    Raises:
+        ConfigError: they exclude each other.
+    """
+    from realtime_er.recording.options import RecordOptions
+
+    if no_media and (lossless or blur_faces):
+        raise ConfigError("--no-media keeps no picture; leave --lossless and --blur-faces out")
+    if record is None and (lossless or no_media or blur_faces):
+        given = "--lossless" if lossless else "--no-media" if no_media else "--blur-faces"
+        raise ConfigError(f"{given} says how to record; name the folder with --record DIR")
+    return RecordOptions(lossless=lossless, media=not no_media, blur_faces=blur_faces)
 
 
 def output_folder(path: Path) -> Path:

@@ -1,6 +1,9 @@
 """A session and a media file that need no models and no devices."""
 
+import itertools
+
 from realtime_er.accounting import Accounting
+from realtime_er.errors import RecordingError
 from realtime_er.messages import LABELS, MODALITIES
 from realtime_er.view import Summary
 from tests.sinks.samples import make_estimate, make_final, make_recording, make_snapshot
@@ -26,9 +29,10 @@ class FakeSession:
     fault = None
     notices = ("words are off",)
 
-    def __init__(self, config, *, source=None, models=None):
-        self.config, self.source = config, source
-        self.given = []
+    def __init__(self, config, *, source=None, models=None, record=None):
+        self.config, self.source, self.record = config, source, record
+        self.given, self.waiting = [], None
+        self.recorded, self.reports = [], ()
         self.stopped = self.closed = False
         self.finals = (make_final(1, "It is a fine day.", 0.5, 1.5),)
         FakeSession.made.append(self)
@@ -38,6 +42,43 @@ class FakeSession:
 
     def __exit__(self, *exception):
         self.closed = True
+
+    def open(self):
+        pass
+
+    def close(self):
+        self.closed = True
+
+    def poll(self):
+        """Ten estimates a call."""
+        if self.waiting is None:
+            self.waiting = self.estimates()
+        batch = list(itertools.islice(self.waiting, 10))
+        return batch or None
+
+    def start_recording(self, folder, options=None):
+        if self.recorded and self.recorded[-1] is not None:
+            raise RecordingError(f"{folder}: the session is being recorded already")
+        folder.mkdir(parents=True)
+        self.recorded.append(folder)
+
+    def stop_recording(self):
+        self.recorded.append(None)
+
+    def recordings(self):
+        return self.reports
+
+    def devices(self):
+        return {"camera": {"requested": {"source": "0"}}, "microphone": {}}
+
+    def set_muted(self, muted):
+        pass
+
+    def select_target(self, track_id):
+        pass
+
+    def change_device(self, stream, wanted):
+        pass
 
     def estimates(self):
         for estimate in make_recording(50):

@@ -97,7 +97,8 @@ class Annotator(Protocol):
 class Controls:
     """What can be done; None where that does not exist, and then no key or button offers it.
 
-    All are called on the main thread and return at once. ``change_device`` raises
+    All are called on the main thread and return at once; ``record`` returns what to tell the user.
+    ``change_device`` raises
     ``realtime_er.errors.SourceError`` with one clear line when there is no such device.
     """
 
@@ -106,6 +107,6 @@ class Controls:
     set_muted: Callable[[bool], None] | None = None
     choices: Callable[[StreamName], Choices] | None = None
     change_device: Callable[[StreamName, str], None] | None = None
-    record: Callable[[bool], None] | None = None
+    record: Callable[[bool], str] | None = None
     annotator: Annotator | None = None
     transport: Transport | None = None
