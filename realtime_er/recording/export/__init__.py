@@ -1,0 +1,1 @@
+"""A recorded session in the formats that other programs open."""

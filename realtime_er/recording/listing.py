@@ -1,0 +1,130 @@
+"""Which recorded sessions a folder holds; a broken one is listed with the reason."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from realtime_er.errors import RecordingError
+from realtime_er.messages import LABELS
+from realtime_er.recording.manifest import DATABASE, MANIFEST
+from realtime_er.recording.marks import count_standing, database_path, open_annotations, raters
+from realtime_er.recording.reader import RecordedSession
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEntry:
+    """One session of a listing.
+
+    Attributes:
+        path: Its folder.
+        started_at: Wall-clock start, ISO 8601, UTC; "" when nobody knows.
+        duration_s: Length.
+        faces: Tracks of faces that were seen.
+        words: Words in final transcripts.
+        gaps, gap_s: Known spans without data, and their total length.
+        shares: Label (None: abstains) -> share of the estimates; empty without estimates.
+        marks: Annotations that stand.
+        raters: Who made them.
+        complete: Whether the recording ended by itself.
+        verified: Whether reading it back found it whole; None when nobody looked.
+        problem: Why it, or a part of it, cannot be read; one line, "" when it can.
+    """
+
+    path: Path
+    started_at: str = ""
+    duration_s: float = 0.0
+    faces: int = 0
+    words: int = 0
+    gaps: int = 0
+    gap_s: float = 0.0
+    shares: dict[str | None, float] = field(default_factory=dict)
+    marks: int = 0
+    raters: tuple[str, ...] = ()
+    complete: bool = False
+    verified: bool | None = None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.resolve().name
+
+
+def list_sessions(folder: Path) -> list[SessionEntry]:
+    """All sessions directly in ``folder`` (or ``folder`` itself), by start, then by name.
+
+    Raises:
+        RecordingError: the folder is not there or cannot be read.
+    """
+    try:
+        paths = sorted(path for path in (folder, *folder.iterdir()) if _may_be_session(path))
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be listed ({error.strerror})") from error
+    return sorted((_entry(path) for path in paths), key=lambda e: (e.started_at, e.name))
+
+
+def _may_be_session(path: Path) -> bool:
+    try:
+        return path.is_dir() and any((path / name).exists() for name in (MANIFEST, DATABASE))
+    except OSError:
+        return False  # a folder that is not ours to look into
+
+
+def _entry(path: Path) -> SessionEntry:
+    try:
+        with RecordedSession.open(path) as session:
+            return _read(session)
+    except RecordingError as error:
+        return SessionEntry(path, problem=str(error))
+    except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:
+        return SessionEntry(path, problem=f"{path}: cannot be read ({error})")
+
+
+def _read(session: RecordedSession) -> SessionEntry:
+    def one(statement: str) -> tuple[int, ...]:
+        row: tuple[int, ...] = session.connection.execute(statement).fetchone()
+        return row
+
+    manifest = session.manifest
+    found = dict(session.connection.execute("SELECT label, count(*) FROM estimates GROUP BY label"))
+    n = sum(found.values())
+    shares = {label: found[label] / n for label in (*LABELS, None) if label in found}
+    gaps, gap_s = one("SELECT count(*), coalesce(total(end_s - start_s), 0.0) FROM gaps")
+    marks, problems = 0, []
+    names = raters(session.path)
+    for count, problem in _marks(session.path, names):
+        marks += count
+        problems += [problem] if problem else []
+    verified = manifest.verified
+    return SessionEntry(
+        path=session.path,
+        started_at=manifest.started_at,
+        duration_s=session.duration_s,
+        faces=one("SELECT count(DISTINCT track_id) FROM faces")[0],
+        words=one(
+            "SELECT count(*) FROM words w JOIN hypotheses h ON h.seq = w.seq WHERE h.is_final"
+        )[0],
+        gaps=gaps,
+        gap_s=float(gap_s),
+        shares=shares,
+        marks=marks,
+        raters=names,
+        complete=manifest.complete,
+        verified=None if verified is None else bool(verified.get("ok")),
+        problem="; ".join(problems) or manifest.failure,
+    )
+
+
+def _marks(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Marks of each rater, or why they cannot be read."""
+    for rater in names:
+        try:
+            path = database_path(folder, rater)
+            with closing(open_annotations(path)) as connection:
+                yield count_standing(connection, str(path)), ""
+        except RecordingError as error:
+            yield 0, str(error)
