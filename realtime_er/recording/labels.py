@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from realtime_er.errors import ConfigError
+from realtime_er.keys import is_reserved
 from realtime_er.palette import COLOURS
 from realtime_er.resources import resource_dir
 
 LabelKind = Literal["point", "toggle", "hold"]
-
-RESERVED_KEYS = frozenset(
-    "space left right home end tab m s d f11 ? h r u q esc + - c n".split()  # noqa: SIM905
-)
-"""Keys that the window has a use of its own for; ``n`` begins a note."""
 
 NOTE_TIER = "notes"
 """Tier of free-text notes, beside those of the file."""
@@ -151,7 +147,7 @@ def _label(entry: object, where: str) -> Label:
     if tier == NOTE_TIER:
         raise ConfigError(f"{where}: the tier {NOTE_TIER!r} is kept for notes; choose another name")
     key = _text(entry, "key", where).lower()
-    if key in RESERVED_KEYS:
+    if is_reserved(key):
         raise ConfigError(f"{where}: key {key!r} belongs to the window; choose another one")
     if not _KEY.fullmatch(key):
         raise ConfigError(f"{where}: key must be one character or f1 to f12, not {key!r}")

@@ -6,6 +6,7 @@ not read yet waits in a mailbox.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +67,15 @@ def ask_notice(theme: str) -> bool:
     """Show the first-start notice and wait; whether it was understood. Main thread."""
     application()
     dialog = NoticeDialog(THEMES[theme])
-    return bool(dialog.exec() == NoticeDialog.DialogCode.Accepted)
+    # Python runs signal handlers only when it runs at all, so something has to wake it up.
+    waker = QTimer(dialog)
+    waker.timeout.connect(lambda: None)
+    waker.start(100)
+    old = signal.signal(signal.SIGINT, lambda _number, _frame: dialog.reject())
+    try:
+        return bool(dialog.exec() == NoticeDialog.DialogCode.Accepted)
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def show(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from realtime_er.errors import RealtimeERError
 from realtime_er.sinks.display.controls import Annotator, Controls, Transport
-from realtime_er.sinks.display.keys import Binding, is_reserved
+from realtime_er.sinks.display.keys import Binding
 from realtime_er.sinks.display.shown import Shown
 from realtime_er.sinks.display.transport import next_speed, speed_text
 
@@ -37,12 +37,6 @@ class Commands:
         self._shown = shown
         self._say = say
         self._changed = changed
-        annotator = controls.annotator
-        self._marking = {
-            key.upper(): key
-            for key, _ in (annotator.keys() if annotator else ())
-            if not is_reserved(key)
-        }
         self._held: set[str] = set()
 
     def bindings(self, write_note: Callable[[], None]) -> list[Binding]:
@@ -131,16 +125,15 @@ class Commands:
 
     def press(self, name: str) -> None:
         """A key that is none of the window's went down; ``name`` is Qt's, in capitals."""
-        annotator, key = self._controls.annotator, self._marking.get(name)
-        if annotator is not None and key is not None:
+        annotator, key = self._controls.annotator, name.lower()
+        if annotator is not None and annotator.press(key, *self.moment()):
             self._held.add(key)
-            annotator.press(key, *self.moment())
             self._changed()
 
     def release(self, name: str) -> None:
         """A key went up."""
-        annotator, key = self._controls.annotator, self._marking.get(name)
-        if annotator is not None and key is not None and key in self._held:
+        annotator, key = self._controls.annotator, name.lower()
+        if annotator is not None and key in self._held:
             self._held.discard(key)
             annotator.release(key, *self.moment())
             self._changed()

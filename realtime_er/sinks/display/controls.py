@@ -73,7 +73,10 @@ class Annotator(Protocol):
         ...
 
     def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
-        """A key went down while the picture of ``shown_s`` was shown; False: not ours."""
+        """A key went down while the picture of ``shown_s`` was shown; False: not ours.
+
+        ``key`` is in lower case.
+        """
         ...
 
     def release(self, key: str, shown_s: float, frame_index: int | None) -> bool:

@@ -1,24 +1,9 @@
-"""The window's keys. No Qt here, so that whoever reads annotation keys can avoid these."""
+"""What a key of the window does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-RESERVED_KEYS = frozenset(
-    {
-        "SPACE", "LEFT", "RIGHT", "HOME", "END", "PGUP", "PGDOWN", "TAB", "BACKTAB", "RETURN",
-        "ENTER", "ESC", "F1", "F11", "+", "-", "=", "_", "?", "[", "]",
-        "C", "D", "H", "M", "N", "Q", "R", "S", "U",
-    }
-)  # fmt: skip
-"""Names (capitals) of the keys that the window takes itself, whatever it can do just now."""
-
-
-def is_reserved(key: str) -> bool:
-    """Whether an annotation cannot have this key."""
-    return key.upper() in RESERVED_KEYS
-
 
 @dataclass(frozen=True, slots=True)
 class Binding:

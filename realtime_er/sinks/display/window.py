@@ -31,7 +31,7 @@ from realtime_er.sinks.display.commands import Commands
 from realtime_er.sinks.display.contributions import ContributionBars, ContributionTraces
 from realtime_er.sinks.display.controls import Controls
 from realtime_er.sinks.display.history import History
-from realtime_er.sinks.display.keys import RESERVED_KEYS, Binding
+from realtime_er.sinks.display.keys import Binding
 from realtime_er.sinks.display.note import NoteField
 from realtime_er.sinks.display.picture import Picture
 from realtime_er.sinks.display.scores import Scores
@@ -44,7 +44,6 @@ from realtime_er.sinks.display.traces import Traces
 from realtime_er.sinks.display.transcript import Transcript
 from realtime_er.sinks.display.transport import TransportBar
 
-__all__ = ["RESERVED_KEYS", "Window"]
 
 _ARROWS = "\N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}"
 _COMMANDS = (

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 
 from realtime_er.errors import ConfigError, SessionError
 from realtime_er.sinks.display.controls import Controls
-from realtime_er.sinks.display.keys import RESERVED_KEYS, is_reserved
+from realtime_er.keys import RESERVED_KEYS, is_reserved
 from realtime_er.sinks.display.window import Window
 from tests.sinks.display import samples
 from tests.sinks.display.doubles import Marks, Session
@@ -262,7 +262,7 @@ def test_a_frozen_view_is_what_a_mark_is_on(window, session):
     session.now_s = 63.0
     window.refresh()
     press(window, Key.Key_Z)
-    assert session.marks.calls[0] == ("press", "Z", frame.time_s, frame.index)
+    assert session.marks.calls[0] == ("press", "z", frame.time_s, frame.index)
 
 
 def test_a_held_key_marks_once(window, session):
