@@ -8,7 +8,8 @@
     windows.py    what is known at each tick             Window
     fusion/       gated attention over what is present   probabilities of every subset
     decision.py   calibrate, attribute, smooth, abstain  Estimate
-    sinks/        terminal, tables, pictures
+    sinks/        window, terminal, tables, pictures
+    recording/    recorded sessions: write, verify, read, annotate, replay, export
 
 ``graph.py`` connects them in this order, one thread each; ``session.py`` starts and ends them.
 
@@ -18,6 +19,9 @@
     with rer.Session(config, source=rer.MediaFile("clip.mp4")) as session:
         for estimate in session.estimates():
             print(estimate.time_s, estimate.label, estimate.probabilities)
+
+    recorded = rer.Session.open("recordings/anna_01")
+    recorded.estimates()  # a pandas frame
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from realtime_er.errors import RealtimeERError
     from realtime_er.messages import LABELS, MODALITIES, Estimate
     from realtime_er.models import Models
+    from realtime_er.recording.options import RecordOptions
+    from realtime_er.recording.reader import RecordedSession
     from realtime_er.session import Session
     from realtime_er.sources.image_folder import ImageFolder
     from realtime_er.sources.live import LiveDevices
@@ -47,6 +53,8 @@ __all__ = [
     "MediaFile",
     "Models",
     "RealtimeERError",
+    "RecordOptions",
+    "RecordedSession",
     "Session",
     "load_config",
 ]
@@ -61,6 +69,8 @@ _HOMES = {
     "MediaFile": "sources.media_file",
     "Models": "models",
     "RealtimeERError": "errors",
+    "RecordOptions": "recording.options",
+    "RecordedSession": "recording.reader",
     "Session": "session",
     "load_config": "config",
 }

@@ -45,6 +45,7 @@ from realtime_er.messages import (
 )
 from realtime_er.models import Models
 from realtime_er.recording.options import RecordHeader, RecordingReport, RecordOptions
+from realtime_er.recording.reader import RecordedSession
 from realtime_er.recording.recorder import Recorder
 from realtime_er.runtime import EdgeCounts, MailboxClosed, Worker
 from realtime_er.sources.base import Source, Stream, Switchable
@@ -102,7 +103,7 @@ class Session:
     # --- life ---------------------------------------------------------------------------------
 
     def __enter__(self) -> Session:
-        self.open()
+        self.start()
         return self
 
     def __exit__(
@@ -113,7 +114,16 @@ class Session:
     ) -> None:
         self.close()
 
-    def open(self) -> None:
+    @staticmethod
+    def open(path: str | Path) -> RecordedSession:
+        """Open a recorded session, to read it: pandas frames of everything in it. Any thread.
+
+        Raises:
+            RecordingError: it is no recorded session, or it is damaged; the message says what helps.
+        """
+        return RecordedSession.open(Path(path))
+
+    def start(self) -> None:
         """Load the models, open the devices, start the threads. All or nothing.
 
         Raises:

@@ -62,5 +62,5 @@ def test_live_from_a_network_camera_and_portaudio(tmp_path):
 def test_a_missing_camera_is_one_line_that_lists_what_there_is():
     config = rer.load_config("live", {"camera.source": "77", "microphone.enabled": False})
     with pytest.raises(rer.RealtimeERError, match="camera 77") as raised:
-        rer.Session(config).open()
+        rer.Session(config).start()
     assert "\n" not in str(raised.value)

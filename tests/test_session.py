@@ -317,12 +317,12 @@ def test_a_failed_open_leaves_nothing_open():
     before = threading.active_count()
     session = Session(config, source=FakeSource(microphone, camera), models=FakeModels(config))
     with pytest.raises(DeviceNotFound, match="no camera 7"):
-        session.open()
+        session.start()
     assert microphone.closed
     assert camera.closed
     assert threading.active_count() == before
     with pytest.raises(ClosedError, match="closed"):
-        session.open()
+        session.start()
 
 
 def test_estimates_need_an_open_session():

@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_used_leaves_nothing_open(tmp_path):
     record = (tmp_path / "full", RecordOptions())
     session = Session(CONFIG, source=both(), models=FakeModels(CONFIG), record=record)
     with pytest.raises(RecordingError, match="is not empty"):
-        session.open()
+        session.start()
     assert threading.active_count() == before
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
     with pytest.raises(ClosedError):

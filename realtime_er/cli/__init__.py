@@ -12,9 +12,13 @@ from realtime_er.cli.analyze import analyze
 from realtime_er.cli.demo import demo
 from realtime_er.cli.devices import devices
 from realtime_er.cli.doctor import doctor
+from realtime_er.cli.export import export
 from realtime_er.cli.guard import guarded
 from realtime_er.cli.live import live
 from realtime_er.cli.models import models
+from realtime_er.cli.repair import repair
+from realtime_er.cli.replay import replay
+from realtime_er.cli.sessions import sessions
 from realtime_er.cli.train import train
 
 app = typer.Typer(
@@ -54,6 +58,14 @@ app.command(epilog="Example: realtime-er live --camera 0 --seconds 60")(guarded(
 app.command(epilog="Example: realtime-er analyze interview.mp4 recordings/ --out results")(
     guarded(analyze)
 )
+app.command(epilog="Example: realtime-er replay recordings/monday --speed 2 --rater anna")(
+    guarded(replay)
+)
+app.command(epilog="Example: realtime-er sessions recordings")(guarded(sessions))
+app.command(epilog="Example: realtime-er export recordings/monday --to eaf --to report")(
+    guarded(export)
+)
+app.command(epilog="Example: realtime-er repair recordings/monday")(guarded(repair))
 app.command(epilog="Example: realtime-er train fusion --data ~/corpora --out models")(
     guarded(train)
 )

@@ -79,6 +79,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _speech_recognition(config)
     yield _cameras()
     yield _microphones()
+    yield _window()
 
 
 def _package(name: str) -> Finding:
@@ -153,3 +154,14 @@ def _microphones() -> Finding:
         return Finding("microphones", "note", f"{listing.problem}; 'live' needs one, or --no-audio")
     found = ", ".join(f"{mic.index}: {mic.name}" for mic in listing.devices)
     return Finding("microphones", "ok", found)
+
+
+def _window() -> Finding:
+    import os
+
+    from realtime_er.cli.display import why_no_window
+
+    why_not = why_no_window(os.environ)
+    if why_not:
+        return Finding("window", "note", f"{why_not}; without it there is the terminal")
+    return Finding("window", "ok", "can be opened")

@@ -157,7 +157,7 @@ class Unattended:
     def _begin(self) -> None:
         session = self._make()
         try:
-            session.open()
+            session.start()
         except ConfigError:
             raise
         except RealtimeERError as error:

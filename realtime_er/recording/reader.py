@@ -321,11 +321,6 @@ class RecordedSession:
         return value
 
 
-def open_session(path: Path | str) -> RecordedSession:
-    """Open a recorded session for reading; the same as ``RecordedSession.open``."""
-    return RecordedSession.open(path)
-
-
 def _array(kind: str, values: Any) -> Any:  # noqa: ANN401 - numpy arrays of any type
     if kind in ("float64", "float32"):
         return np.array([np.nan if value is None else value for value in values], kind)

@@ -43,7 +43,7 @@ class FakeSession:
     def __exit__(self, *exception):
         self.closed = True
 
-    def open(self):
+    def start(self):
         pass
 
     def close(self):

@@ -21,7 +21,7 @@ class Flaky(FakeSession):
         super().__init__(None)
         self.error, self.fault = error, fault
 
-    def open(self):
+    def start(self):
         if self.error is not None:
             raise self.error
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from realtime_er.errors import ConfigError
+from realtime_er.keys import is_reserved
 from realtime_er.messages import LABELS
 from realtime_er.palette import COLOURS
-from realtime_er.keys import is_reserved
 from realtime_er.recording.labels import load_labels
 
 LABEL = '[[labels]]\ntier = "rater"\nname = "Happy"\nkey = "1"\nkind = "toggle"\n'

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import realtime_er
 from realtime_er.errors import ClosedError, RealtimeERError, RecordingError
 from realtime_er.messages import LABELS
 from realtime_er.recording.annotations import AnnotationStore
@@ -27,9 +28,9 @@ def contents(folder):
 
 
 def test_three_lines_give_a_frame(recorded):
-    with RecordedSession.open(str(recorded)) as session:
-        estimates = session.estimates()
-    assert estimates["label"].value_counts().to_dict() == {"Happy": 82, "Neutral": 33}
+    with realtime_er.Session.open(recorded) as session:
+        frame = session.estimates()
+    assert frame["label"].value_counts().to_dict() == {"Happy": 82, "Neutral": 33}
 
 
 def test_estimates_are_the_recorded_numbers(session):

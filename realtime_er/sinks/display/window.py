@@ -44,7 +44,6 @@ from realtime_er.sinks.display.traces import Traces
 from realtime_er.sinks.display.transcript import Transcript
 from realtime_er.sinks.display.transport import TransportBar
 
-
 _ARROWS = "\N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}"
 _COMMANDS = (
     Qt.KeyboardModifier.ControlModifier

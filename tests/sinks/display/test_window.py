@@ -10,8 +10,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from realtime_er.errors import ConfigError, SessionError
-from realtime_er.sinks.display.controls import Controls
 from realtime_er.keys import RESERVED_KEYS, is_reserved
+from realtime_er.sinks.display.controls import Controls
 from realtime_er.sinks.display.window import Window
 from tests.sinks.display import samples
 from tests.sinks.display.doubles import Marks, Session
