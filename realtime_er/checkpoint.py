@@ -20,7 +20,7 @@ from realtime_er.messages import (
     TrackedFace,
     Word,
 )
-from realtime_er.windows import BuilderState, Transcribed
+from realtime_er.windows import BuilderState, DeviceChange, Transcribed
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,7 @@ def _builder(record: dict[str, Any]) -> BuilderState:
         live=record["live"],
         next_index=record["next_index"],
         watermarks=dict(record["watermarks"]),
-        lost={name: Absence(reason) for name, reason in record["lost"].items()},
-        muted=record["muted"],
+        changes=tuple(_change(change) for change in record["changes"]),
         counted_s=record["counted_s"],
         reports=tuple(_report(report) for report in record["reports"]),
         faces=tuple(_some_embedding(embedding) for embedding in record["faces"]),
@@ -115,6 +114,10 @@ def _builder(record: dict[str, Any]) -> BuilderState:
         speech=tuple(SpeechActivity(**activity) for activity in record["speech"]),
         texts=tuple(_transcribed(transcribed) for transcribed in record["texts"]),
     )
+
+
+def _change(record: dict[str, Any]) -> DeviceChange:
+    return DeviceChange(**{**record, "reason": _absence(record["reason"])})
 
 
 def _decision(record: dict[str, Any]) -> DecisionState:

@@ -268,9 +268,9 @@ def apply_event(event: Event, builder: WindowBuilder) -> None:
     if modality is None:
         return
     if change in ("lost", "back"):
-        builder.set_lost(modality, Absence.LOST if change == "lost" else None)
+        builder.set_lost(modality, Absence.LOST if change == "lost" else None, event.time_s)
     elif change in ("muted", "unmuted"):
-        builder.set_muted(change == "muted")
+        builder.set_muted(change == "muted", event.time_s)
 
 
 class FuseStage:
@@ -307,8 +307,9 @@ class FuseStage:
 
     def run(self) -> None:
         """Until the inbox closes and every tick before the end of the evidence is made."""
-        if self._realtime:
-            self._builder.start_at(self._clock.now_s())
+        started_s = self._clock.now_s()
+        self._builder.start_at(started_s)
+        self._finished(started_s)  # a file begins at zero, recorded media where the recording did
         while True:
             try:
                 message = self._inbox.get(self._patience_s())

@@ -30,6 +30,7 @@ from realtime_er.messages import (
 # Half a microsecond: ticks and samples are compared in seconds, which carry rounding.
 _EPSILON_S = 5e-7
 _MUTED_AFTER_S = 1.0
+_MANY_CHANGES = 20
 # Below the quantisation noise of 16 bits.
 _DIGITAL_SILENCE_DBFS = -100.0
 
@@ -87,6 +88,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """From ``time_s`` on a modality's device delivers nothing for this reason, or again (None).
+
+    ``what`` is "lost" or "muted": a microphone that is muted can be lost as well.
+    """
+
+    time_s: float
+    modality: str
+    what: str
+    reason: Absence | None
+
+
+@dataclass(frozen=True, slots=True)
 class BuilderState:
     """All that a ``WindowBuilder`` holds between two ticks; the fields are named as there."""
 
@@ -95,8 +109,7 @@ class BuilderState:
     live: bool
     next_index: int
     watermarks: dict[str, float]
-    lost: dict[str, Absence]
-    muted: bool
+    changes: tuple[DeviceChange, ...]
     counted_s: float
     reports: tuple[FaceReport, ...]
     faces: tuple[Embedding, ...]
@@ -185,8 +198,7 @@ class WindowBuilder:
             self._watermarks["audio"] = -np.inf
         if "audio" in enabled or "text" in enabled:
             self._watermarks["speech"] = -np.inf
-        self._lost: dict[str, Absence] = {}
-        self._muted = False
+        self._changes: deque[DeviceChange] = deque()
         self._counted_s = -np.inf
         self._newly_spoken: tuple[Embedding, ...] = ()
 
@@ -198,8 +210,7 @@ class WindowBuilder:
             live=self._live,
             next_index=self.next_index,
             watermarks=dict(self._watermarks),
-            lost=dict(self._lost),
-            muted=self._muted,
+            changes=tuple(self._changes),
             counted_s=self._counted_s,
             reports=tuple(self._reports),
             faces=tuple(self._faces),
@@ -214,8 +225,7 @@ class WindowBuilder:
         builder = cls(config, state.enabled, state.reasons, live=state.live)
         builder.next_index = state.next_index
         builder._watermarks = dict(state.watermarks)
-        builder._lost = dict(state.lost)
-        builder._muted = state.muted
+        builder._changes.extend(state.changes)
         builder._counted_s = state.counted_s
         builder._reports.extend(state.reports)
         for embedding in state.faces:
@@ -286,22 +296,24 @@ class WindowBuilder:
             newest = max(self._watermarks[watermark.track], watermark.time_s)
             self._watermarks[watermark.track] = newest
 
-    def set_lost(self, modality: str, reason: Absence | None) -> None:
+    def set_lost(self, modality: str, reason: Absence | None, time_s: float) -> None:
         """A device went (reason) or came back (None): ticks do not wait for what is lost."""
-        if reason is None:
-            self._lost.pop(modality, None)
-        else:
-            self._lost[modality] = reason
+        self._changes.append(DeviceChange(time_s, modality, "lost", reason))
 
-    def set_muted(self, muted: bool) -> None:
+    def set_muted(self, muted: bool, time_s: float) -> None:
         """The microphone was muted here, or is no longer."""
-        self._muted = muted
+        reason = Absence.MUTED if muted else None
+        self._changes.append(DeviceChange(time_s, "audio", "muted", reason))
 
-    def _away(self, modality: str) -> Absence | None:
-        """Why a modality's device delivers nothing, None when it does."""
-        if modality == "audio" and self._muted:
-            return self._lost.get(modality, Absence.MUTED)
-        return self._lost.get(modality)
+    def _away(self, modality: str, at_s: float, what: str = "") -> Absence | None:
+        """Why a modality's device delivers nothing at ``at_s``, None when it does."""
+        known: dict[str, Absence | None] = {}
+        for change in self._changes:
+            if change.modality == modality and change.time_s <= at_s + _EPSILON_S:
+                known[change.what] = change.reason
+        if what:
+            return known.get(what)
+        return known.get("lost") or known.get("muted")
 
     # --- ticks out ---------------------------------------------------------------------------
 
@@ -310,7 +322,7 @@ class WindowBuilder:
         time_s = self.next_time_s - _EPSILON_S
         for track, watermark_s in self._watermarks.items():
             owner = "audio" if track == "speech" else track
-            if self._away(owner) is None and watermark_s < time_s:
+            if watermark_s < time_s and self._away(owner, self.next_time_s) is None:
                 return False
         if self._wait_for_text:
             # A pending hypothesis may become available at this very tick, so it must be here.
@@ -367,13 +379,13 @@ class WindowBuilder:
         known = [r for r in self._reports if r.time_s <= end_s + _EPSILON_S]
         max_age_s = self._config.face.max_age_s
         if not known:
-            absent["face"] = self._lost.get("face", Absence.WAITING)
+            absent["face"] = self._away("face", end_s) or Absence.WAITING
             return None
         newest = known[-1]
         if end_s - newest.time_s > max_age_s:
             ended = self._watermarks["face"] == np.inf
             silent = Absence.ENDED if ended else Absence.BEHIND
-            absent["face"] = self._lost.get("face", silent)
+            absent["face"] = self._away("face", end_s) or silent
             return None
         usable = [e for e in self._faces.within(end_s) if e.source_id == newest.target_id]
         # A detector misses a frame now and then: a face seen within max_age_s is still there.
@@ -386,8 +398,9 @@ class WindowBuilder:
     def _audio(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
     ) -> FloatArray | None:
-        if self._muted:  # at once: nobody who mutes wants to be read for another four seconds
-            absent["audio"] = self._away("audio") or Absence.MUTED
+        if self._away("audio", end_s, "muted"):
+            # At once: nobody who mutes wants to be read for another four seconds.
+            absent["audio"] = self._away("audio", end_s) or Absence.MUTED
             return None
         steps = self._voice.within(end_s)
         if not steps:
@@ -396,7 +409,7 @@ class WindowBuilder:
             else:
                 started = self._watermarks["audio"] > -np.inf
                 reason = Absence.BEHIND if started else Absence.WAITING
-            absent["audio"] = self._lost.get("audio", reason)
+            absent["audio"] = self._away("audio", end_s) or reason
             return None
         spoken = self._spoken(steps)
         self._newly_spoken = tuple(step for step in spoken if step.end_s > self._counted_s)
@@ -404,7 +417,7 @@ class WindowBuilder:
         seconds = sum(step.end_s - step.start_s for step in spoken)
         if seconds < self._config.audio.min_speech_s - _EPSILON_S:
             reason = Absence.TOO_LITTLE_SPEECH if spoken else self._silence(end_s)
-            absent["audio"] = self._lost.get("audio", reason)
+            absent["audio"] = self._away("audio", end_s) or reason
             return None
         ages["audio"] = end_s - spoken[-1].end_s
         return statistics(np.stack([step.vector for step in spoken]))
@@ -443,7 +456,7 @@ class WindowBuilder:
             t for t in heard if t.embedding is not None and t.embedding.source_id not in refuted
         ]
         if not known:
-            absent["text"] = self._away("audio") or Absence.NO_WORDS
+            absent["text"] = self._away("audio", end_s) or Absence.NO_WORDS
             return None, 0.0
         embedding = known[-1].embedding
         assert embedding is not None
@@ -462,6 +475,8 @@ class WindowBuilder:
         return newest.committed, newest.text[len(newest.committed) :].strip()
 
     def _forget(self, end_s: float) -> None:
+        if len(self._changes) > _MANY_CHANGES:
+            self._forget_changes(end_s)
         self._faces.forget_before(end_s)
         self._voice.forget_before(end_s)
         while len(self._reports) > 1 and self._reports[1].time_s <= end_s - 1.0:
@@ -471,3 +486,14 @@ class WindowBuilder:
         oldest_s = end_s - self._config.text.fade_s - self._config.vad.max_segment_s
         while self._texts and self._texts[0].hypothesis.available_s < oldest_s:
             self._texts.popleft()
+
+    def _forget_changes(self, end_s: float) -> None:
+        """Keep what is still to come, and of each device the newest that counts."""
+        newest: dict[tuple[str, str], DeviceChange] = {}
+        later = []
+        for change in self._changes:
+            if change.time_s <= end_s:
+                newest[change.modality, change.what] = change
+            else:
+                later.append(change)
+        self._changes = deque([*newest.values(), *later])

@@ -98,9 +98,9 @@ def test_a_silent_camera_is_behind_lost_or_ended_but_never_repeated():
     made = builder(frozenset({"face"}))
     made.add_face(face(0.1))
     assert window_at(made, 1.0).absent["face"] is Absence.BEHIND
-    made.set_lost("face", Absence.LOST)
+    made.set_lost("face", Absence.LOST, 0.0)
     assert made.build().absent["face"] is Absence.LOST
-    made.set_lost("face", None)
+    made.set_lost("face", None, 0.0)
     made.advance(Watermark("face", np.inf))
     assert made.build().absent["face"] is Absence.ENDED
 
@@ -185,8 +185,37 @@ def test_a_final_without_words_takes_back_what_its_partials_said():
 
 def test_a_lost_microphone_is_the_reason_for_missing_words_too():
     made = builder(frozenset({"text"}))
-    made.set_lost("audio", Absence.LOST)
+    made.set_lost("audio", Absence.LOST, 0.0)
     assert made.build().absent["text"] is Absence.LOST
+
+
+def test_muting_counts_from_its_own_time_and_at_once():
+    made = builder(frozenset({"audio", "text"}))
+    for k in range(1, 26):
+        made.add_voice(voice(0.08 * k))
+        made.add_speech(heard(0.08 * (k - 1), 0.08 * k))
+    made.set_muted(True, 1.25)
+    made.set_muted(False, 1.75)
+    states = {t: window_at(made, t).absent.get("audio") for t in (1.2, 1.3, 1.7, 1.8)}
+    assert states == {1.2: None, 1.3: Absence.MUTED, 1.7: Absence.MUTED, 1.8: None}
+
+
+def test_muted_and_lost_are_kept_apart():
+    made = builder(frozenset({"audio"}))
+    made.set_muted(True, 0.05)
+    made.set_lost("audio", Absence.LOST, 0.15)
+    made.set_lost("audio", None, 0.25)
+    reasons = [made.build().absent["audio"] for _ in range(3)]
+    assert reasons == [Absence.MUTED, Absence.LOST, Absence.MUTED]
+
+
+def test_many_changes_of_a_device_do_not_pile_up():
+    made = builder(frozenset({"face"}))
+    for k in range(500):
+        made.set_lost("face", Absence.LOST if k % 2 == 0 else None, 0.1 * k)
+        window = made.build()
+    assert window.absent["face"] is Absence.WAITING  # the last change gave it back
+    assert len(made.state().changes) <= 21
 
 
 def test_late_evidence_counts_from_the_next_open_tick():
@@ -204,9 +233,9 @@ def test_tick_waits_for_every_track_and_not_for_a_lost_one():
     made.advance(Watermark("face", 0.1))
     made.advance(Watermark("speech", 0.11))
     assert not made.ready()
-    made.set_lost("audio", Absence.LOST)
+    made.set_lost("audio", Absence.LOST, 0.0)
     assert made.ready()
-    made.set_lost("audio", None)
+    made.set_lost("audio", None, 0.0)
     made.advance(Watermark("audio", 0.0999))
     assert not made.ready()
     made.advance(Watermark("audio", 0.1))

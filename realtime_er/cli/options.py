@@ -68,7 +68,7 @@ Record = Annotated[
 Lossless = Annotated[
     bool,
     typer.Option(
-        "--lossless", help="Record every pixel as it is: 50 to 90 GB an hour at 720p, not 1 to 2."
+        "--lossless", help="Record every pixel as it is: about 100 GB an hour at 720p, not 1 to 2."
     ),
 ]
 NoMedia = Annotated[
