@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from realtime_er.checkpoint import Checkpoint
 from realtime_er.clock import Clock
 from realtime_er.config import Config
-from realtime_er.decision import DecisionMaker
+from realtime_er.decision import Decision, DecisionMaker
 from realtime_er.encoders.audio import StreamingAudioEncoder
 from realtime_er.encoders.face import FaceEncoder
 from realtime_er.encoders.text import TextEncoder, fold_words
@@ -41,6 +41,7 @@ from realtime_er.windows import (
     Announced,
     Transcribed,
     Watermark,
+    Window,
     WindowBuilder,
 )
 
@@ -261,7 +262,45 @@ class AsrStage:
         return embedding
 
 
-def apply_event(event: Event, builder: WindowBuilder) -> None:
+def add_evidence(message: Evidence, builder: WindowBuilder) -> Evidence:
+    """Hand one piece of evidence to a window builder; returns it with the availability it got."""
+    match message:
+        case FaceReport():
+            return builder.add_face(message)
+        case Embedding():
+            return builder.add_voice(message)
+        case Transcribed():
+            return builder.add_text(message)
+        case SpeechActivity():
+            builder.add_speech(message)
+        case Announced():
+            builder.announce(message)
+        case Watermark():
+            builder.advance(message)
+        case Event():
+            _apply_event(message, builder)
+        case Gap():
+            pass  # already stamped and counted; only observers want it
+    return message
+
+
+def make_estimate(window: Window, decision: Decision, timing: Timing) -> Estimate:
+    """What is published of a window and its decision."""
+    return Estimate(
+        index=window.index,
+        time_s=window.end_s,
+        label=decision.label,
+        confidence=decision.confidence,
+        probabilities=decision.probabilities,
+        contributions=decision.contributions,
+        absent=window.absent,
+        transcript=window.transcript,
+        partial=window.partial,
+        timing=timing,
+    )
+
+
+def _apply_event(event: Event, builder: WindowBuilder) -> None:
     """Let a window builder know of a device that went, came back or was muted."""
     name, _, change = event.kind.partition(" ")
     modality = {"camera": "face", "microphone": "audio"}.get(name)
@@ -331,26 +370,9 @@ class FuseStage:
         return max(0.0, due_s - self._clock.now_s())
 
     def _take(self, message: Evidence) -> None:
-        builder = self._builder
-        match message:
-            case FaceReport():
-                message = builder.add_face(message)
-                if message.embedding is not None:
-                    self._whole.add_face(message.embedding)
-            case Embedding():
-                message = builder.add_voice(message)
-            case SpeechActivity():
-                builder.add_speech(message)
-            case Announced():
-                builder.announce(message)
-            case Transcribed():
-                message = builder.add_text(message)
-            case Watermark():
-                builder.advance(message)
-            case Event():
-                apply_event(message, builder)
-            case Gap():
-                pass  # already stamped and counted; only observers want it
+        message = add_evidence(message, self._builder)
+        if isinstance(message, FaceReport) and message.embedding is not None:
+            self._whole.add_face(message.embedding)
         self._observe(message)
 
     def _tick_while_ready(self) -> None:
@@ -379,18 +401,7 @@ class FuseStage:
             evidence_age_s=window.evidence_age_s,
             closed_by=closed_by,
         )
-        estimate = Estimate(
-            index=window.index,
-            time_s=window.end_s,
-            label=decision.label,
-            confidence=decision.confidence,
-            probabilities=decision.probabilities,
-            contributions=decision.contributions,
-            absent=window.absent,
-            transcript=window.transcript,
-            partial=window.partial,
-            timing=timing,
-        )
+        estimate = make_estimate(window, decision, timing)
         self._observe(estimate)
         self._finished(window.end_s)
         self._estimates.put(estimate)

@@ -24,11 +24,7 @@ from realtime_er.decision import DecisionMaker
 from realtime_er.errors import ConfigError, RecordingError
 from realtime_er.fusion.head import FusionHead
 from realtime_er.messages import (
-    Embedding,
     Estimate,
-    Event,
-    FaceReport,
-    SpeechActivity,
     Timing,
 )
 from realtime_er.recording.manifest import Manifest
@@ -36,12 +32,11 @@ from realtime_er.recording.store import (
     Checkpoint as HasState,
 )
 from realtime_er.recording.store import (
-    StoredMessage,
     messages_in_order,
     read_estimates,
 )
-from realtime_er.stages import apply_event
-from realtime_er.windows import Transcribed, Watermark, WindowBuilder
+from realtime_er.stages import add_evidence, make_estimate
+from realtime_er.windows import WindowBuilder
 
 _SAME_TICK_S = 1e-6
 
@@ -125,29 +120,11 @@ def rebuild(connection: sqlite3.Connection, config: Config, head: FusionHead) ->
             elif isinstance(message, Estimate):
                 yield message, _close(message, builder, decider)
             else:
-                _take(message, builder)
+                add_evidence(message, builder)
     except sqlite3.Error as error:
         raise RecordingError(f"the recorded evidence cannot be read: {error}") from error
     except (ValueError, TypeError) as error:  # TypeError: a text where a number belongs
         raise RecordingError(f"the recorded evidence is not whole: {error}") from error
-
-
-def _take(message: StoredMessage, builder: WindowBuilder) -> None:
-    match message:
-        case FaceReport():
-            builder.add_face(message)
-        case Embedding():
-            builder.add_voice(message)
-        case SpeechActivity():
-            builder.add_speech(message)
-        case Transcribed():
-            builder.add_text(message)
-        case Watermark():
-            builder.advance(message)
-        case Event():
-            apply_event(message, builder)
-        case _:
-            pass  # a gap: nothing depends on it
 
 
 def _close(recorded: Estimate, builder: WindowBuilder, decider: DecisionMaker) -> Estimate:
@@ -162,24 +139,13 @@ def _close(recorded: Estimate, builder: WindowBuilder, decider: DecisionMaker) -
             "(replay --recompute runs the recorded media with other ticks)"
         )
     window = builder.build()
-    decision = decider.decide(window)
-    return Estimate(
-        index=window.index,
-        time_s=window.end_s,
-        label=decision.label,
-        confidence=decision.confidence,
-        probabilities=decision.probabilities,
-        contributions=decision.contributions,
-        absent=window.absent,
-        transcript=window.transcript,
-        partial=window.partial,
-        timing=Timing(
-            age_s=None,
-            fuse_s=0.0,
-            evidence_age_s=window.evidence_age_s,
-            closed_by=recorded.timing.closed_by,
-        ),
+    timing = Timing(
+        age_s=None,
+        fuse_s=0.0,
+        evidence_age_s=window.evidence_age_s,
+        closed_by=recorded.timing.closed_by,
     )
+    return make_estimate(window, decider.decide(window), timing)
 
 
 # --- comparing --------------------------------------------------------------------------------

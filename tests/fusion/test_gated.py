@@ -5,7 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from realtime_er.fusion.gated import GatedAttentionFusion  # noqa: E402
+from realtime_er.errors import SpecMismatch  # noqa: E402
+from realtime_er.fusion.gated import (  # noqa: E402
+    GatedAttentionFusion,
+    load_head,
+    probabilities,
+    save_head,
+)
 
 SIZES = {"face": 12, "audio": 8, "text": 10}
 COMPLETE = (1.0, 1.0, 1.0)
@@ -110,3 +116,79 @@ def test_standardisation_shifts_then_scales():
         net.set_standardisation(name, torch.full((size,), 0.5), torch.full((size,), 2.0))
     changed = {name: (value - 0.5) * 2.0 for name, value in given.items()}
     np.testing.assert_allclose(run(net, given, COMPLETE), run(plain, changed, COMPLETE), atol=1e-5)
+
+
+@pytest.mark.parametrize(("gated_dim", "classes"), [(64, 7), (32, 6)])
+def test_full_size_has_the_published_entries(shared_dir, gated_dim, classes):
+    with torch.device("meta"):
+        net = GatedAttentionFusion(1024, 512, 768, gated_dim, classes)
+    lines = (shared_dir / "keys" / f"mer_fusion_g{gated_dim}_c{classes}.txt").read_text()
+    expected = {
+        name: tuple(int(size) for size in shape.split("x"))
+        for name, shape in (line.split() for line in lines.splitlines())
+    }
+    assert {name: tuple(value.shape) for name, value in net.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("gate", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("name", ["head.pth", "head.safetensors"])
+def test_a_saved_head_loads_with_its_sizes(tmp_path, gate, standardise, name):
+    net = make(gate, standardise=standardise)
+    if standardise:
+        net.set_standardisation("face", torch.full((12,), 0.5), torch.full((12,), 2.0))
+    save_head(net, tmp_path / name)
+    back = load_head(tmp_path / name, gate=gate)
+    assert not back.training
+    given = vectors()
+    np.testing.assert_array_equal(run(back, given, COMPLETE), run(net, given, COMPLETE))
+
+
+def test_width_and_classes_are_those_of_the_checkpoint(tmp_path):
+    torch.save(GatedAttentionFusion(12, 8, 10, 5, 6).state_dict(), tmp_path / "a.pth")
+    head = load_head(tmp_path / "a.pth")
+    assert (head.classifier.in_features, head.classifier.out_features) == (5, 6)
+    assert (head.fc_video.in_features, head.fc_audio.in_features) == (12, 8)
+
+
+def test_what_is_no_head_is_refused(tmp_path):
+    state = make().state_dict()
+    del state["gal_ta.WF"]
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(SpecMismatch, match=r"1 of 19 entries missing, gal_ta\.WF first"):
+        load_head(tmp_path / "a.pth")
+    torch.save(
+        {"fc.weight": torch.zeros(7, 8), "lstm1.weight_ih_l0": torch.zeros(1)}, tmp_path / "b.pth"
+    )
+    with pytest.raises(SpecMismatch, match="EMO-AffectNet LSTM"):
+        load_head(tmp_path / "b.pth")
+    with pytest.raises(ValueError, match="softmax"):
+        GatedAttentionFusion(4, 4, 4, gate="relu")
+    with pytest.raises(ValueError, match="safetensors"):
+        save_head(make(), tmp_path / "a.onnx")
+
+
+def test_rows_do_not_depend_on_their_batch():
+    net = make()
+    given = vectors(6)
+    together = run(net, given, COMPLETE)
+    for row in range(6):
+        alone = run(net, {name: value[row : row + 1] for name, value in given.items()}, COMPLETE)
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-6)
+
+
+def test_an_absent_modality_is_not_a_zero_vector():
+    # The published "set to zero at test" passes the bias on; a mask does not.
+    net = make()
+    with torch.no_grad():
+        net.fc_text.bias.normal_()
+    given = vectors()
+    zeroed = {**given, "text": np.zeros_like(given["text"])}
+    assert not np.allclose(run(net, zeroed, COMPLETE), run(net, zeroed, (1.0, 1.0, 0.0)))
+
+
+def test_single_and_multi_label_outputs():
+    logits = torch.tensor([[2.0, -1.0, 0.0]])
+    assert probabilities(logits).sum().item() == pytest.approx(1.0)
+    multi = probabilities(logits, multi_label=True)
+    np.testing.assert_allclose(multi[0], 1 / (1 + np.exp([-2.0, 1.0, 0.0])), atol=1e-6)
