@@ -12,75 +12,16 @@ from realtime_er.cli.display import DisplayOptions, Kind
 from realtime_er.cli.follow import follow, stopping
 from realtime_er.cli.guard import notice
 from realtime_er.errors import RecordingError
-from realtime_er.messages import Estimate, ShownMark, Snapshot
+from realtime_er.messages import Estimate, Snapshot
 from realtime_er.sinks.display.controls import Controls
 
 if TYPE_CHECKING:
-    from realtime_er.recording.annotations import AnnotationStore
-    from realtime_er.recording.labels import LabelSet
     from realtime_er.recording.player import Player
+    from realtime_er.recording.rater_marks import RaterMarks
     from realtime_er.recording.reader import RecordedSession
 
 _LOOK_S = 0.05
 _BEFORE_PICTURE_S = 1.0
-
-
-class ReplayMarks:
-    """One rater's annotations of a recorded session; an ``Annotator``. Main thread.
-
-    Their database is made with the first mark, so that looking at a session leaves nothing behind.
-
-    Raises:
-        RecordingError: the rater's database is there and cannot be used.
-    """
-
-    def __init__(self, session: RecordedSession, rater: str, labels: LabelSet) -> None:
-        from realtime_er.recording.marks import database_path
-
-        self._folder, self._rater, self._labels = session.path, rater, labels
-        self._store: AnnotationStore | None = None
-        if database_path(session.path, rater).exists():
-            self._opened()
-
-    def _opened(self) -> AnnotationStore:
-        if self._store is None:
-            from realtime_er.recording.annotations import AnnotationStore
-
-            self._store = AnnotationStore(self._folder, self._rater, self._labels)
-        return self._store
-
-    def close(self, shown_s: float) -> None:
-        """End what is open, and close the database; a second call does nothing."""
-        store, self._store = self._store, None
-        if store is not None:
-            store.close(shown_s)
-
-    def keys(self) -> tuple[tuple[str, str], ...]:
-        """Key and what it marks."""
-        return tuple((label.key, f"{label.name} ({label.tier})") for label in self._labels.labels)
-
-    def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
-        """A key went down."""
-        if key.lower() not in self._labels.by_key():
-            return False
-        return self._opened().press(key, shown_s, frame_index)
-
-    def release(self, key: str, shown_s: float, frame_index: int | None) -> bool:
-        """A key went up."""
-        return self._store is not None and self._store.release(key, shown_s, frame_index)
-
-    def note(self, text: str, shown_s: float, frame_index: int | None) -> None:
-        """A free-text note."""
-        if text.strip():
-            self._opened().note(text, shown_s, frame_index)
-
-    def undo(self) -> str:
-        """Take back the newest mark."""
-        return self._store.undo() if self._store is not None else ""
-
-    def marks(self) -> tuple[ShownMark, ...]:
-        """All marks that stand."""
-        return self._store.marks() if self._store is not None else ()
 
 
 class PlayedSession:
@@ -130,7 +71,7 @@ def play_window(
     player: Player,
     options: DisplayOptions,
     title: str,
-    marks: ReplayMarks | None,
+    marks: RaterMarks | None,
     *,
     paused: bool = False,
 ) -> None:
@@ -173,17 +114,18 @@ def play_lines(player: Player, kind: Kind, seconds: float | None) -> None:
         follow(PlayedSession(player, until_s), kind)
 
 
-def open_marks(session: RecordedSession, rater: str, labels: Path | None) -> ReplayMarks | None:
+def open_marks(session: RecordedSession, rater: str, labels: Path | None) -> RaterMarks | None:
     """Annotations of a rater; None, with a line on stderr, where they cannot be written.
 
     Raises:
         ConfigError: the labels are wrong, or the rater has no name.
     """
     from realtime_er.recording.labels import load_labels
+    from realtime_er.recording.rater_marks import RaterMarks
 
     known = load_labels(labels)
     try:
-        return ReplayMarks(session, rater, known)
+        return RaterMarks(session.path, rater, known)
     except RecordingError as error:
         notice(f"note: no annotation keys: {error}")
         return None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from realtime_er.errors import RecordingError
 from realtime_er.messages import ShownMark
-from realtime_er.recording.annotations import AnnotationStore
 from realtime_er.recording.labels import LabelSet
 from realtime_er.recording.options import RecordOptions
+from realtime_er.recording.rater_marks import RaterMarks
 
 if TYPE_CHECKING:
     from realtime_er.session import Session
@@ -59,7 +59,7 @@ class WindowRecording:
         self._labels = labels
         self._rater = rater
         self._made = 0
-        self._store: AnnotationStore | None = None
+        self._marks: RaterMarks | None = None
 
     def begun(self, folder: Path) -> None:
         """A recording has begun there: its marks go there too.
@@ -68,7 +68,7 @@ class WindowRecording:
             RecordingError: the marks cannot be written.
         """
         self._made += 1
-        self._store = AnnotationStore(folder, self._rater, self._labels)
+        self._marks = RaterMarks(folder, self._rater, self._labels)
 
     def record(self, on: bool) -> str:
         """Begin or end a recording; returns what to tell."""
@@ -99,33 +99,33 @@ class WindowRecording:
 
     def close(self) -> None:
         """Close the marks; open intervals end now."""
-        store, self._store = self._store, None
-        if store is not None:
-            store.close(self._session.snapshot().now_s)
+        marks, self._marks = self._marks, None
+        if marks is not None:
+            marks.close(self._session.snapshot().now_s)
 
     # --- Annotator ------------------------------------------------------------------------------
 
     def keys(self) -> tuple[tuple[str, str], ...]:
         """Key and what it marks; none while nothing is recorded."""
-        return self._store.keys() if self._store is not None else ()
+        return self._marks.keys() if self._marks is not None else ()
 
     def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went down."""
-        return self._store is not None and self._store.press(key, shown_s, frame_index)
+        return self._marks is not None and self._marks.press(key, shown_s, frame_index)
 
     def release(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went up."""
-        return self._store is not None and self._store.release(key, shown_s, frame_index)
+        return self._marks is not None and self._marks.release(key, shown_s, frame_index)
 
     def note(self, text: str, shown_s: float, frame_index: int | None) -> None:
         """A free-text note."""
-        if self._store is not None:
-            self._store.note(text, shown_s, frame_index)
+        if self._marks is not None:
+            self._marks.note(text, shown_s, frame_index)
 
     def undo(self) -> str:
         """Take back the newest mark."""
-        return self._store.undo() if self._store is not None else ""
+        return self._marks.undo() if self._marks is not None else ""
 
     def marks(self) -> tuple[ShownMark, ...]:
         """All marks that stand."""
-        return self._store.marks() if self._store is not None else ()
+        return self._marks.marks() if self._marks is not None else ()

@@ -181,9 +181,12 @@ class Recorder:
             self._record(files)
         except WRITE_ERRORS as error:
             self._fail(error)
+        except Exception as error:  # a bug: it is raised, but what was recorded is closed well
+            self._fail(error)
+            raise
         finally:
             self._intake.close()  # nobody waits for room any more
-        self._end(files)
+            self._end(files)
 
     def _end(self, files: SessionFolder) -> None:
         self._stage = "finishing"

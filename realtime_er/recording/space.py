@@ -66,7 +66,7 @@ class SpaceWatch:
         if self._looks and now_s - self._looks[-1][0] < _EVERY_S:
             return ""
         free = self._free(self._folder)
-        self.n_bytes = sum(path.lstat().st_size for path in self._folder.iterdir())
+        self.n_bytes = sum(map(_size, self._folder.iterdir()))
         self._looks.append((now_s, self.n_bytes))
         while len(self._looks) > 2 and self._looks[1][0] <= now_s - _WINDOW_S:
             self._looks.popleft()
@@ -78,3 +78,10 @@ class SpaceWatch:
         if free < reserve:
             return f"{self._folder}: the recording ended: only {free / 1e6:.0f} MB are left on this disk"
         return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:  # somebody's temporary file: gone since it was listed
+        return 0

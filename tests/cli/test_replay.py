@@ -11,16 +11,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from realtime_er.cli import playback
 from realtime_er.cli.display import DisplayOptions
 from realtime_er.cli.guard import guarded
-from realtime_er.cli.playback import PlayedSession, ReplayMarks, open_marks, play_window
+from realtime_er.cli.playback import PlayedSession, open_marks, play_window
 from realtime_er.cli.replay import replay
 from realtime_er.errors import RecordingError
+from realtime_er.recording import rater_marks
 from realtime_er.recording.database import open_database
 from realtime_er.recording.labels import load_labels
 from realtime_er.recording.manifest import ANNOTATIONS, DATABASE, read_manifest
 from realtime_er.recording.player import Player
+from realtime_er.recording.rater_marks import RaterMarks
 from realtime_er.recording.reader import RecordedSession
 from tests.recording.pixels import PixelModels, both, record
 
@@ -237,7 +238,7 @@ def test_looking_leaves_nothing_behind_and_marks_are_the_raters_own(own):
     before = (own / DATABASE).read_bytes()
     labels = load_labels()
     with RecordedSession.open(own) as session:
-        marks = ReplayMarks(session, "ben", labels)
+        marks = RaterMarks(session.path, "ben", labels)
         assert marks.keys()
         assert marks.marks() == ()
         assert marks.undo() == ""
@@ -247,14 +248,14 @@ def test_looking_leaves_nothing_behind_and_marks_are_the_raters_own(own):
         marks.close(2.0)
         assert session.raters == ()
         point = next(label for label in labels.labels if label.kind == "point")
-        marks = ReplayMarks(session, "ben", labels)
+        marks = RaterMarks(session.path, "ben", labels)
         assert marks.press(point.key, 1.5, 22)
         marks.note("looks away", 2.0, 30)
         assert [mark.kind for mark in marks.marks()] == ["point", "note"]
         assert "looks away" in marks.undo()
         marks.close(3.0)
         assert session.raters == ("ben",)
-        again = ReplayMarks(session, "ben", labels)  # what is there is shown from the start
+        again = RaterMarks(session.path, "ben", labels)  # what is there is shown from the start
         assert len(again.marks()) == 1
         again.close(3.0)
     assert (own / DATABASE).read_bytes() == before
@@ -265,7 +266,7 @@ def test_where_marks_cannot_be_written_the_replay_goes_on(own, monkeypatch, caps
         def __init__(self, *_):
             raise RecordingError("annotations/ben.sqlite: cannot be written: read-only")
 
-    monkeypatch.setattr(playback, "ReplayMarks", Refusing)
+    monkeypatch.setattr(rater_marks, "RaterMarks", Refusing)
     with RecordedSession.open(own) as session:
         assert open_marks(session, "ben", None) is None
     assert "no annotation keys: annotations/ben.sqlite" in capsys.readouterr().err
