@@ -1,4 +1,4 @@
-"""Makes ``assets/screenshots``: one run of the bundled clip, seen by several windows.
+"""Makes ``assets/screenshots``: the bundled clip, seen by several windows, and a replay of it.
 
 On its way the clip is edited as people and devices would: the camera is covered, nobody speaks, the
 camera is unplugged. Needs the ``window`` extra; run with
@@ -8,6 +8,7 @@ camera is unplugged. Needs the ``window`` extra; run with
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,9 +19,14 @@ import numpy as np
 from PIL import Image
 from PySide6.QtGui import QPixmap
 
-from realtime_er.clock import Clock
+from realtime_er.clock import Clock, SessionClock
 from realtime_er.config import Config, load_config
 from realtime_er.messages import AudioBlock, Event, Gap, VideoFrame
+from realtime_er.recording.labels import load_labels
+from realtime_er.recording.options import RecordOptions
+from realtime_er.recording.player import Player
+from realtime_er.recording.rater_marks import RaterMarks
+from realtime_er.recording.reader import RecordedSession
 from realtime_er.resources import resource_dir
 from realtime_er.session import Session
 from realtime_er.sinks.display.app import application
@@ -99,6 +105,39 @@ def save(picture: QPixmap, name: str) -> None:
     sys.stdout.write(f"{path.name}: {path.stat().st_size // 1024} KB\n")
 
 
+def replay() -> QPixmap:
+    """A recording of the clip in the window, with some annotations."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "session"
+        clip = MediaFile(resource_dir("assets") / "demo.mp4")
+        record = (folder, RecordOptions())
+        with Session(load_config("analyze"), source=clip, record=record) as session:
+            for _estimate in session.estimates():
+                pass
+        return annotated(folder)
+
+
+def annotated(folder: Path) -> QPixmap:
+    """The recording at its twentieth second, with the marks of one rater."""
+    app = application()
+    marks = RaterMarks(folder, "anna", load_labels())
+    with RecordedSession.open(folder) as session:
+        for key, shown_s in (("2", 1.5), ("e", 5.0), ("2", 9.2), ("1", 10.0), ("1", 17.2)):
+            marks.press(key, shown_s, None)
+        with Player(session, clock=SessionClock()) as player:
+            controls = Controls(player.snapshot, transport=player, annotator=marks)
+            window = Window(controls, title="replay", theme=THEMES["dark"])
+            window.resize(*LAPTOP)
+            window.show()
+            player.seek(19.5)
+            for _ in range(5):
+                window.refresh()
+                app.processEvents()
+            picture = window.grab()
+    marks.close(19.5)
+    return picture
+
+
 def main() -> None:
     """Play the clip once and take every picture at its time."""
     app = application()
@@ -138,6 +177,7 @@ def main() -> None:
             if session.snapshot().now_s >= due_s:
                 taken.append((widget.grab(), name))
                 plan.pop(0)
+    taken.append((replay(), "replay.png"))
     for picture, name in taken:
         save(picture, name)
 
