@@ -60,7 +60,10 @@ _AHEAD_S = 4.0
 
 
 class Tap(Protocol):
-    """Gets a copy of all that flows: a recorder. Its ``offer`` never waits."""
+    """Gets a copy of all that flows: a recorder.
+
+    Its ``offer`` never waits in a live session; with a file, whose time waits too, it may.
+    """
 
     def offer(self, message: SourceMessage | Evidence | Estimate | Checkpoint) -> None:
         """Take a message. Any thread; those of the fusion thread come in order."""

@@ -40,6 +40,9 @@ from realtime_er.session import Session
 
 _BATCH_ROWS = 10_000
 _MEDIA_TABLES = ("frames", "sound")
+_BLURRED = (
+    "the recorded picture has its faces blurred: what it read from the face comes out otherwise"
+)
 _MEDIA_OPTIONS = ("lossless", "media", "blur_faces", "video", "sound", "width_px", "height_px")
 
 
@@ -166,7 +169,8 @@ def recompute(
         closing(open_database(manifest.database_path(out))) as after,
     ):
         comparison = compare_recordings(before, after)
-    return Recomputed(out, comparison, verification, session.notices)
+    blurred = (_BLURRED,) if old.options.get("blur_faces") else ()
+    return Recomputed(out, comparison, verification, (*session.notices, *blurred))
 
 
 def free_folder(folder: Path) -> Path:

@@ -97,6 +97,7 @@ class Session:
         self._sources_ended = False  # reader's thread only
         self._record_at_open = record
         self._recordings: list[tuple[Recorder, Worker]] = []
+        self._recording_lock = threading.Lock()  # one start at a time
         self.notices: tuple[str, ...] = ()
         self._view = View()
 
@@ -171,29 +172,34 @@ class Session:
             self._state = _State.CLOSED
             return
         self._state = _State.CLOSED
-        self.stop()
-        # Nobody reads estimates any more: what still comes is counted as dropped, and the
-        # fusion thread is not left waiting for a reader.
-        graph.estimates.discard()
-        self._end_sources(graph)
-        # Once more: a second Ctrl-C may have cut the first time short.
-        self._close_streams()
-        hung = [worker.name for worker in graph.workers if not worker.join(_JOIN_S)]
-        self._finish_recordings(graph)
+        try:
+            self.stop()
+            # Nobody reads estimates any more: what still comes is counted as dropped, and the
+            # fusion thread is not left waiting for a reader.
+            graph.estimates.discard()
+            self._end_sources(graph)
+            # Once more: a second Ctrl-C may have cut the first time short.
+            self._close_streams()
+            hung = [worker.name for worker in graph.workers if not worker.join(_JOIN_S)]
+        finally:  # also when a Ctrl-C cut the joining short: a recorder waits for its end
+            self._finish_recordings(graph)
         if hung:
             raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
 
     def _finish_recordings(self, graph: Graph) -> None:
         accounting = graph.accounting().to_record()
-        for recorder, worker in self._recordings:
+        for recorder, _worker in self._recordings:
             recorder.finish(accounting)
-            try:
+        try:
+            for _recorder, worker in self._recordings:
                 while not worker.join(_JOIN_S):
                     pass
-            except KeyboardInterrupt:
+        except KeyboardInterrupt:
+            for recorder, _worker in self._recordings:
                 recorder.skip_verification()
+            for _recorder, worker in self._recordings:
                 worker.join(_JOIN_S)
-                raise
+            raise
 
     def _end_sources(self, graph: Graph) -> None:
         """After ``stop``: let producers end by themselves, then release those stuck in a read."""
@@ -326,11 +332,14 @@ class Session:
         """Record into a new folder from now on. Any thread.
 
         Raises:
-            ClosedError: the session is not open.
+            ClosedError: the session is not open, or has ended.
             RecordingError: it is being recorded already, or the folder cannot be used.
         """
         self._check_open()
-        graph = self._opened()
+        with self._recording_lock:
+            self._start_recording(self._opened(), folder, options)
+
+    def _start_recording(self, graph: Graph, folder: Path, options: RecordOptions | None) -> None:
         if self._recording() is not None:
             raise RecordingError(f"{folder}: the session is being recorded already")
         kinds = {stream.kind for stream in self._streams}
@@ -349,13 +358,20 @@ class Session:
             options,
             clock=self._clock,
             health=lambda: self.snapshot().health,
+            devices=self.devices,
             realtime=self._source.realtime,
         )
         recorder.open()
         worker = Worker("record", recorder.run, lambda error: self._recorder_ended(graph, error))
         self._recordings.append((recorder, worker))
         worker.start()
-        graph.attach(recorder, header.start_s)
+        try:
+            graph.attach(recorder, header.start_s)
+        except MailboxClosed:
+            recorder.finish()
+            raise ClosedError(
+                f"{folder}: the session has ended; there is nothing to record"
+            ) from None
 
     def stop_recording(self) -> None:
         """End the recording; it drains and is read back on its own thread. Any thread."""

@@ -1,5 +1,6 @@
 """Recorded sessions computed again: checked from their evidence, and run again from their media."""
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 
@@ -175,3 +176,14 @@ def test_the_bundled_clip(tmp_path, lossless, most):
     assert done.comparison.n_alone == 0
     assert done.comparison.max_difference <= most
     assert done.comparison.equal == lossless
+
+
+def test_blurred_faces_are_spoken_of(recorded, tmp_path):
+    folder = tmp_path / "blurred"
+    shutil.copytree(recorded, folder)
+    manifest = read_manifest(folder)
+    options = {**manifest.options, "blur_faces": True}
+    write_manifest(folder, replace(manifest, options=options))
+    done = recompute(folder, models=PixelModels(CONFIG))
+    assert "faces blurred" in done.notices[-1]
+    assert read_manifest(done.folder).options["blur_faces"]

@@ -7,6 +7,7 @@ import pytest
 
 from realtime_er.config import load_config
 from realtime_er.errors import ClosedError, RecordingError
+from realtime_er.recording.manifest import read_manifest
 from realtime_er.recording.options import RecordOptions
 from realtime_er.session import Session
 from tests.fakes import CountingCamera, FakeSource
@@ -79,3 +80,71 @@ def test_a_folder_that_cannot_be_used_leaves_nothing_open(tmp_path):
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
     with pytest.raises(ClosedError):
         session.start_recording(tmp_path / "other")
+
+
+def test_a_recording_is_finished_whatever_cuts_the_closing_short(tmp_path, monkeypatch):
+    folder = tmp_path / "session"
+    record = (folder, RecordOptions())
+    before = threading.active_count()
+    session = Session(CONFIG, source=both(), models=FakeModels(CONFIG), record=record)
+    session.start()
+    drain(session)
+
+    def interrupted(_graph):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "_end_sources", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.close()
+    (report,) = session.recordings()
+    assert report.ok, report.line()
+    for worker in session._graph.workers:
+        assert worker.join(5.0)
+    assert threading.active_count() == before
+
+
+def test_only_one_of_two_starts_at_once_wins(tmp_path):
+    microphone = Changeable(3.0)
+    said = []
+
+    def begin(name):
+        try:
+            session.start_recording(tmp_path / name)
+        except RecordingError as error:
+            said.append(str(error))
+
+    def both_at_once():
+        threads = [threading.Thread(target=begin, args=(name,)) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    microphone.at = {480 * 20: both_at_once}
+    session = Session(CONFIG, source=FakeSource(microphone), models=FakeModels(CONFIG))
+    with session:
+        drain(session)
+    assert len(said) == 1
+    assert "is being recorded already" in said[0]
+    assert len(list(tmp_path.iterdir())) == len(session.recordings()) == 1
+
+
+def test_what_has_ended_cannot_be_recorded(tmp_path):
+    with Session(CONFIG, source=both(), models=FakeModels(CONFIG)) as session:
+        drain(session)
+        with pytest.raises(ClosedError, match="there is nothing to record"):
+            session.start_recording(tmp_path / "late")
+    (report,) = session.recordings()
+    assert report.failure == ""
+
+
+def test_devices_are_noted_as_they_were_at_the_end(tmp_path, monkeypatch):
+    lost = []
+    monkeypatch.setattr(CountingCamera, "info", lambda camera: {"lost": len(lost)}, raising=False)
+    microphone = Changeable(3.0)
+    microphone.at = {480 * 50: lambda: lost.append("once")}
+    source = FakeSource(CountingCamera(3.0), microphone)
+    record = (tmp_path / "session", RecordOptions())
+    with Session(CONFIG, source=source, models=FakeModels(CONFIG), record=record) as session:
+        drain(session)
+    assert read_manifest(tmp_path / "session").devices["camera"] == {"lost": 1}

@@ -69,18 +69,24 @@ def live(
     kind = shown.kind(terminal=Console().is_terminal)
     if not understood(kind, shown):
         return
+    console = Console(highlight=False, stderr=as_json)
     if kiosk and record is None:
         models = Models(settled)
-        watch_unattended(lambda: Session(settled, models=models), shown, "realtime_er", seconds)
+        last = watch_unattended(
+            lambda: Session(settled, models=models), shown, "realtime_er", seconds
+        )
+        if last is not None:
+            print_summary(last, console)
         return
     known = load_labels(labels)
     session = Session(settled, record=None if record is None else (record, to_record))
     recording = WindowRecording(session, record, to_record, known, rater or default_rater())
-    with session, recording:
-        if record is not None:
-            recording.begun(record)
-        controls = live_controls(session, recording)
-        watch(session, kind, shown, "realtime_er", seconds=seconds, controls=controls)
-    console = Console(highlight=False, stderr=as_json)
-    print_summary(session, console)
-    print_recordings(session, console)
+    try:
+        with session, recording:
+            if record is not None:
+                recording.begun(record)
+            controls = live_controls(session, recording)
+            watch(session, kind, shown, "realtime_er", seconds=seconds, controls=controls)
+        print_summary(session, console)
+    finally:  # also when the session failed, or somebody did not want to wait for its end
+        print_recordings(session, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,9 @@ from realtime_er.cli import options
 
 if TYPE_CHECKING:
     from realtime_er.recording.listing import SessionEntry
+
+_WIDE = 100
+"""A terminal of at least so many columns has room for the whole date and the raters."""
 
 
 def sessions(
@@ -31,43 +35,54 @@ def sessions(
         typer.echo(f"{folder}: no recorded sessions; make one with: realtime-er live --record DIR")
         return
     console = Console(highlight=False)
+    wide = console.width >= _WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("session", overflow="fold")
-    table.add_column("started", min_width=10)
+    table.add_column("started (UTC)" if wide else "date", no_wrap=True)
     for name in ("length", "faces", "words", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("reads as", no_wrap=True)
     table.add_column("marks", justify="right", overflow="fold")
-    table.add_column("state", min_width=8)
+    table.add_column("state", no_wrap=True)
     for entry in entries:
-        table.add_row(*(Text(cell) for cell in _cells(entry)))
+        table.add_row(*(Text(cell) for cell in _cells(entry, wide=wide)))
     console.print(table)
     for entry in entries:
         for line in _remarks(entry):
             console.print(f"{entry.name}: {line}", soft_wrap=True, markup=False)
 
 
-def _cells(entry: SessionEntry) -> tuple[str, ...]:
+def _cells(entry: SessionEntry, *, wide: bool) -> tuple[str, ...]:
+    """What the table says of a session; only where it is ``wide``, the whole date and the raters."""
+    if not entry.readable:
+        return (entry.name, *["-"] * 7, "error")
     minutes, seconds = divmod(round(entry.duration_s), 60)
     label, share = max(entry.shares.items(), key=lambda item: item[1], default=(None, None))
-    by = f" ({', '.join(entry.raters)})" if entry.raters else ""
+    by = f" ({', '.join(entry.raters)})" if wide and entry.raters else ""
     return (
         entry.name,
-        entry.started_at[:16].replace("T", " "),
+        _date(entry.started_at, wide=wide),
         f"{minutes}:{seconds:02d}",
         str(entry.faces),
         f"{entry.words:,}",
         str(entry.gaps),
-        "-" if share is None else f"{label or 'not sure'} {100 * share:.0f} %",
+        "-" if share is None else f"{label or 'not sure'} {100 * share:.0f}%",
         f"{entry.marks}{by}",
         _state(entry),
     )
 
 
+def _date(started_at: str, *, wide: bool) -> str:
+    try:
+        return datetime.fromisoformat(started_at).strftime("%Y-%m-%d %H:%M" if wide else "%d %b")
+    except ValueError:
+        return "-"  # nobody knows any more
+
+
 def _state(entry: SessionEntry) -> str:
     if not entry.complete:
-        return "damaged" if entry.problem else "cut off"
-    return {True: "verified", False: "not as written", None: "not verified"}[entry.verified]
+        return "cut off"
+    return {True: "verified", False: "differs", None: "unchecked"}[entry.verified]
 
 
 def _remarks(entry: SessionEntry) -> list[str]:
@@ -75,6 +90,8 @@ def _remarks(entry: SessionEntry) -> list[str]:
     if entry.gaps:
         gaps = "one gap" if entry.gaps == 1 else f"{entry.gaps} gaps"
         remarks.append(f"{entry.gap_s:.1f} s without data in {gaps}")
-    if not entry.complete and not entry.problem:
-        remarks.append(f"the recording was cut off; try: realtime-er repair {entry.path}")
+    if entry.readable and not entry.complete:
+        remarks.append(
+            f"still being recorded, or cut off; if so, try: realtime-er repair {entry.path}"
+        )
     return remarks

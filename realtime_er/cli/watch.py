@@ -71,8 +71,8 @@ def watch(
     with stopping(session):
         show(controls or look_only(session), pump, options.look(title))
         session.stop()  # the window was closed; what is on its way is still counted
-        while pump():
-            pass
+        for estimate in session.estimates():
+            intake.take(estimate)
 
 
 def look_only(session: Session) -> Controls:
@@ -81,24 +81,32 @@ def look_only(session: Session) -> Controls:
 
 
 def live_controls(session: Session, recording: WindowRecording) -> Controls:
-    """Controls of a session with a camera and a microphone."""
+    """Controls of a session with a camera, a microphone or both."""
+    used = session.devices()
+    chosen: dict[str, str] = {}  # a stream says so itself only once it has changed
+
+    def change_device(stream: StreamName, wanted: str) -> None:
+        session.change_device(stream, wanted)
+        chosen[stream] = wanted
 
     def choices(stream: StreamName) -> Choices:
-        current = session.devices().get(stream, {}).get("requested", {})
+        if stream not in used:
+            return Choices((), "", f"this session was started without the {stream}")
+        requested = used[stream].get("requested", {})
         if stream == "camera":
             cameras = list_cameras()
             found = tuple(Choice(str(c.index), c.name) for c in cameras.devices)
-            return Choices(found, str(current.get("source", "")), cameras.problem)
+            return Choices(found, chosen.get(stream, str(requested["source"])), cameras.problem)
         microphones = list_microphones()
         inputs = tuple(Choice(str(m.index), m.name) for m in microphones.devices)
-        return Choices(inputs, str(current.get("device", "")), microphones.problem)
+        return Choices(inputs, chosen.get(stream, str(requested["device"])), microphones.problem)
 
     return Controls(
         session.snapshot,
         select_target=session.select_target,
-        set_muted=session.set_muted,
+        set_muted=session.set_muted if "microphone" in used else None,
         choices=choices,
-        change_device=session.change_device,
+        change_device=change_device,
         record=recording.record,
         annotator=recording,
     )
@@ -110,6 +118,11 @@ class Unattended:
     Args:
         make: Makes a session that is not yet open.
         seconds: End after this many seconds of a session.
+
+    Attributes:
+        session: The one that runs, None while none does.
+        newest: The last one that ran, also once it is closed.
+        message: What to tell people while none runs.
     """
 
     def __init__(self, make: Callable[[], Session], seconds: float | None = None) -> None:
@@ -120,6 +133,7 @@ class Unattended:
         self._stopped = False
         self._intake: Intake | None = None
         self.session: Session | None = None
+        self.newest: Session | None = None
         self.message = ""
 
     def stop(self) -> None:
@@ -163,14 +177,24 @@ class Unattended:
         except RealtimeERError as error:
             self._failed(error)
             return
-        self.session, self._intake = session, Intake(session, self._seconds, None)
+        self.session = self.newest = session
+        self._intake = Intake(session, self._seconds, None)
         self.message = ""
 
     def _failed(self, error: RealtimeERError) -> None:
         notice(f"note: {error}; trying again in {RETRY_S:.0f} s")
         self.message = "One moment, please"
         self._retry_at_s = self._clock.now_s() + RETRY_S
-        self.close()
+        try:
+            self.close()
+        except RealtimeERError as stuck:
+            notice(f"note: {stuck}")  # the next session does not need that thread
+
+    def drain(self) -> None:
+        """After ``stop``: take in what is on its way, waiting for it."""
+        if self.session is not None and self._intake is not None:
+            for estimate in self.session.estimates():
+                self._intake.take(estimate)
 
     def close(self) -> None:
         """Close the running session."""
@@ -181,8 +205,12 @@ class Unattended:
 
 def watch_unattended(
     make: Callable[[], Session], options: DisplayOptions, title: str, seconds: float | None
-) -> None:
-    """The demo screen over sessions that are started again when they fail; main thread."""
+) -> Session | None:
+    """The demo screen over sessions that are started again when they fail; main thread.
+
+    Returns:
+        The last session, closed; None when none could be opened.
+    """
     from realtime_er.sinks.display.app import show
 
     runner = Unattended(make, seconds)
@@ -200,7 +228,7 @@ def watch_unattended(
         with stopping(runner):
             show(controls, runner.pump, options.look(title), message=lambda: runner.message)
             runner.stop()
-            while runner.session is not None and runner.pump():
-                pass
+            runner.drain()
     finally:
         runner.close()
+    return runner.newest

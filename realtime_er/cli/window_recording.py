@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import getpass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realtime_er.errors import RecordingError
+from realtime_er.errors import RealtimeERError, RecordingError
 from realtime_er.messages import ShownMark
 from realtime_er.recording.labels import LabelSet
 from realtime_er.recording.options import RecordOptions
@@ -30,6 +31,16 @@ def default_rater() -> str:
 def dated_folder() -> Path:
     """A name for a recording that nobody named: ``recordings/2026-01-31_12-00-00``."""
     return DEFAULT_FOLDER / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _free_folder(folder: Path) -> Path:
+    """``folder``, or with "-2", "-3", ... when there is something already."""
+    names = (folder.name if number == 1 else f"{folder.name}-{number}" for number in count(1))
+    return next(path for path in map(folder.with_name, names) if not _is_taken(path))
+
+
+def _is_taken(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 class WindowRecording:
@@ -58,7 +69,6 @@ class WindowRecording:
         self._options = options
         self._labels = labels
         self._rater = rater
-        self._made = 0
         self._marks: RaterMarks | None = None
 
     def begun(self, folder: Path) -> None:
@@ -67,29 +77,26 @@ class WindowRecording:
         Raises:
             RecordingError: the marks cannot be written.
         """
-        self._made += 1
+        self.close()  # of a recording that ended by itself
         self._marks = RaterMarks(folder, self._rater, self._labels)
 
     def record(self, on: bool) -> str:
         """Begin or end a recording; returns what to tell."""
         if not on:
-            self.close()
-            self._session.stop_recording()
+            shown_s = self._shown_s()
+            self._session.stop_recording()  # first, whatever becomes of the marks
+            self._close_marks(shown_s)
             return "Recording ended; it is now read back"
-        folder = self._next_folder()
+        folder = _free_folder(self._folder or dated_folder())
         try:
             self._session.start_recording(folder, self._options)
+        except RealtimeERError as error:
+            return str(error)
+        try:
             self.begun(folder)
         except RecordingError as error:
-            return str(error)
+            return f"Recording into {folder}, but without annotation keys: {error}"
         return f"Recording into {folder}"
-
-    def _next_folder(self) -> Path:
-        if self._folder is None:
-            return dated_folder()
-        if self._made == 0:
-            return self._folder
-        return self._folder.with_name(f"{self._folder.name}-{self._made + 1}")
 
     def __enter__(self) -> WindowRecording:
         return self
@@ -99,9 +106,27 @@ class WindowRecording:
 
     def close(self) -> None:
         """Close the marks; open intervals end now."""
+        if self._marks is not None:
+            self._close_marks(self._shown_s())
+
+    def _close_marks(self, shown_s: float | None) -> None:
         marks, self._marks = self._marks, None
         if marks is not None:
-            marks.close(self._session.snapshot().now_s)
+            marks.close(shown_s)
+
+    def _shown_s(self) -> float | None:
+        """Time of the newest picture or estimate; a mark must not outlast what was recorded."""
+        snapshot = self._session.snapshot()
+        shown = (snapshot.frame, snapshot.estimate)
+        return max((one.time_s for one in shown if one is not None), default=None)
+
+    def _of_running(self) -> RaterMarks | None:
+        """The marks, unless the recording has ended by itself: then they end as well."""
+        if self._marks is not None:
+            recording = self._session.snapshot().recording
+            if recording is not None and recording.failure:
+                self.close()
+        return self._marks
 
     # --- Annotator ------------------------------------------------------------------------------
 
@@ -111,7 +136,8 @@ class WindowRecording:
 
     def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went down."""
-        return self._marks is not None and self._marks.press(key, shown_s, frame_index)
+        marks = self._of_running()
+        return marks is not None and marks.press(key, shown_s, frame_index)
 
     def release(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went up."""
@@ -119,8 +145,9 @@ class WindowRecording:
 
     def note(self, text: str, shown_s: float, frame_index: int | None) -> None:
         """A free-text note."""
-        if self._marks is not None:
-            self._marks.note(text, shown_s, frame_index)
+        marks = self._of_running()
+        if marks is not None:
+            marks.note(text, shown_s, frame_index)
 
     def undo(self) -> str:
         """Take back the newest mark."""

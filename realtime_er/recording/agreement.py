@@ -7,6 +7,7 @@ and notes have no extent and do not take part. Two figures, because they answer 
 * ``kappa``: a cell without a mark counts as a category of its own. Missing a smile is disagreement.
 * ``kappa_both``: only cells in which both marked something. Do they mean the same by the labels?
 
+Of marks that were corrected in ELAN only the newest correction takes part ("anna-elan", not "anna").
 Neighbouring cells are not independent, so no confidence interval is given.
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime_er.messages import LABELS
+from realtime_er.recording.marks import without_superseded
 from realtime_er.recording.reader import RecordedSession
 
 GRID_S = 0.1
@@ -156,7 +158,7 @@ def session_agreement(session: RecordedSession) -> list[TierAgreement]:
     n_cells = int(round(session.duration_s / GRID_S, 6))
     numbers = {label: number for number, label in enumerate(LABELS)}
     spans: dict[str, dict[str, list[tuple[float, float, int]]]] = defaultdict(dict)
-    for rater in session.raters:
+    for rater in without_superseded(session.raters):
         for mark, end_s in session.intervals(rater):
             if mark.kind == "interval":
                 code = numbers.setdefault(mark.label, len(numbers))

@@ -92,19 +92,20 @@ def open_database(
         RecordingError: it is missing, a symbolic link, damaged, another program's, or lacks a table.
         NewerFormat: this program is too old for it.
     """
-    _check_file(path)
+    hint = _hint(path, script)
+    _check_file(path, hint)
     try:
         connection = _connect(path, "rw" if writable else "ro")
     except sqlite3.Error as error:
         raise RecordingError(f"{path}: cannot be opened: {error}") from error
     try:
-        _check_contents(connection, path, script, version, frozenset(missing_tables))
+        _check_contents(connection, path, script, version, frozenset(missing_tables), hint)
         if writable:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: a damaged schema, at times
         connection.close()
-        raise RecordingError(f"{path}: is damaged ({error}); {_repair_hint(path)}") from error
+        raise RecordingError(f"{path}: is damaged ({error}); {hint}") from error
     except RecordingError:
         connection.close()
         raise
@@ -130,7 +131,7 @@ def finish_database(connection: sqlite3.Connection) -> None:
         connection.close()
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, hint: str) -> None:
     # SQLite would follow those beside it as well, and write to where they lead.
     for name in (path.name, *(path.name + suffix for suffix in _SUFFIXES)):
         beside = path.with_name(name)
@@ -139,7 +140,7 @@ def _check_file(path: Path) -> None:
                 f"{beside}: is a symbolic link; a session keeps its files in its folder"
             )
     if not path.is_file():
-        raise RecordingError(f"{path}: no such file; {_repair_hint(path)}")
+        raise RecordingError(f"{path}: no such file; {hint}")
     try:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
@@ -147,7 +148,7 @@ def _check_file(path: Path) -> None:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from error
     if magic != _MAGIC:
         found = "is empty" if not magic else "is not a SQLite database"
-        raise RecordingError(f"{path}: {found}; {_repair_hint(path)}")
+        raise RecordingError(f"{path}: {found}; {hint}")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -170,6 +171,7 @@ def _check_contents(
     script: str,
     version: int,
     missing: frozenset[str],
+    hint: str,
 ) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
@@ -181,13 +183,15 @@ def _check_contents(
             f"reads up to {version}); update realtime-er"
         )
     if found < 1:
-        raise RecordingError(f"{path}: has no schema version; {_repair_hint(path)}")
+        raise RecordingError(f"{path}: has no schema version; {hint}")
     rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     tables = {name for (name,) in rows}
     for name in table_names(script):
         if name not in tables and name not in missing and "*" not in missing:
-            raise RecordingError(f"{path}: table {name} is missing; {_repair_hint(path)}")
+            raise RecordingError(f"{path}: table {name} is missing; {hint}")
 
 
-def _repair_hint(path: Path) -> str:
-    return f"try: realtime-er repair {path.parent}"
+def _hint(path: Path, script: str) -> str:
+    if script == TABLES:
+        return f"try: realtime-er repair {path.parent}"
+    return "put a copy of it back or move it away; nothing else in the session needs it"

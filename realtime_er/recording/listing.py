@@ -25,12 +25,13 @@ class SessionEntry:
         duration_s: Length.
         faces: Tracks of faces that were seen.
         words: Words in final transcripts.
-        gaps, gap_s: Known spans without data, and their total length.
+        gaps, gap_s: Known spans without data, and their total length; what overlaps counts once.
         shares: Label (None: abstains) -> share of the estimates; empty without estimates.
         marks: Annotations that stand.
         raters: Who made them.
+        readable: Whether the session could be opened; otherwise the figures above mean nothing.
         complete: Whether the recording ended by itself.
-        verified: Whether reading it back found it whole; None when nobody looked.
+        verified: Whether reading it back found it whole; None when nobody looked to the end.
         problem: Why it, or a part of it, cannot be read; one line, "" when it can.
     """
 
@@ -44,6 +45,7 @@ class SessionEntry:
     shares: dict[str | None, float] = field(default_factory=dict)
     marks: int = 0
     raters: tuple[str, ...] = ()
+    readable: bool = False
     complete: bool = False
     verified: bool | None = None
     problem: str = ""
@@ -93,13 +95,13 @@ def _read(session: RecordedSession) -> SessionEntry:
     found = dict(session.connection.execute("SELECT label, count(*) FROM estimates GROUP BY label"))
     n = sum(found.values())
     shares = {label: found[label] / n for label in (*LABELS, None) if label in found}
-    gaps, gap_s = one("SELECT count(*), coalesce(total(end_s - start_s), 0.0) FROM gaps")
-    marks, problems = 0, []
-    names = raters(session.path)
-    for count, problem in _marks(session.path, names):
-        marks += count
+    marks: dict[str, int] = {}
+    problems = []
+    for rater, count, problem in _marks(session.path):
+        marks[rater] = count
         problems += [problem] if problem else []
-    verified = manifest.verified
+    verified = manifest.verified or {"skipped": True}
+    differs = "" if verified.get("skipped") or verified.get("ok") else str(verified.get("line", ""))
     return SessionEntry(
         path=session.path,
         started_at=manifest.started_at,
@@ -108,23 +110,24 @@ def _read(session: RecordedSession) -> SessionEntry:
         words=one(
             "SELECT count(*) FROM words w JOIN hypotheses h ON h.seq = w.seq WHERE h.is_final"
         )[0],
-        gaps=gaps,
-        gap_s=float(gap_s),
+        gaps=one("SELECT count(*) FROM gaps")[0],
+        gap_s=session.gap_s,
         shares=shares,
-        marks=marks,
-        raters=names,
+        marks=sum(marks.values()),
+        raters=tuple(rater for rater, count in marks.items() if count),
+        readable=True,
         complete=manifest.complete,
-        verified=None if verified is None else bool(verified.get("ok")),
-        problem="; ".join(problems) or manifest.failure,
+        verified=None if verified.get("skipped") else bool(verified.get("ok")),
+        problem="; ".join(problems) or manifest.failure or differs,
     )
 
 
-def _marks(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Marks of each rater, or why they cannot be read."""
-    for rater in names:
+def _marks(folder: Path) -> Iterator[tuple[str, int, str]]:
+    """Each rater with the number of marks, or with why they cannot be read."""
+    for rater in raters(folder):
         try:
             path = database_path(folder, rater)
             with closing(open_annotations(path)) as connection:
-                yield count_standing(connection, str(path)), ""
+                yield rater, count_standing(connection, str(path)), ""
         except RecordingError as error:
-            yield 0, str(error)
+            yield rater, 0, str(error)

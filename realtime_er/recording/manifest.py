@@ -44,12 +44,14 @@ class Manifest:
         software: Package -> version, and the platform.
         config: The whole configuration, as nested plain values.
         models: Kind ("face", "speech", "text", "fusion", "asr") -> {"id", "sha256"}.
-        devices: Stream ("camera", "microphone") -> what was requested and what was granted.
+        devices: Stream ("camera", "microphone") -> what was requested, what was granted, and how often
+            it was lost until the recording ended.
         labels: The names of the scores, in the order of the columns.
         options: How it was recorded: lossless, media, blur_faces, codecs, size.
         media, database, annotations: Names of the files in the folder; media None without pictures
             and sound.
-        ledger: Counts of what was offered, written and lost.
+        ledger: Counts of what was offered, written and lost: offered is written + dropped + unwritten
+            (+ left out: messages on which nothing depends, such as how far a track has come).
         accounting: Where the session's own edges say their frames and samples went.
         complete: Whether the recording ended by itself and everything was written.
         failure: Why it ended before its time, in one line.
@@ -192,8 +194,13 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
     raise TypeError(f"{type(value).__name__} has no place in a manifest")
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, check_names: bool = True) -> Manifest:
     """Read a session's manifest and check it.
+
+    Args:
+        folder: The session.
+        check_names: Refuse names of files that lead out of the folder. Without that they must not be
+            followed.
 
     Raises:
         RecordingError: there is none, it is damaged, or names files outside the folder.
@@ -220,7 +227,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise RecordingError(f"{path}: is damaged; {hint}") from error
     manifest = _from_record(record, path, hint)
     for name in (manifest.media, manifest.database, manifest.annotations):
-        if name is not None:
+        if check_names and name is not None:
             inside(folder, name)
     return manifest
 

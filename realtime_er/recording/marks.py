@@ -23,6 +23,7 @@ MarkKind = Literal["point", "interval", "note"]
 
 _LONGEST_NAME = 40
 _NAME = re.compile(r"[\w-]+")
+_CORRECTED = re.compile(r"-elan(?:-([0-9]{1,6}))?$")
 _STANDING = """
 SELECT mark_id, tier, label, kind, start_s, end_s, shown_start_s, shown_end_s, frame_index,
        reaction_s, text, replaces, made_at
@@ -75,6 +76,24 @@ def rater_name(text: str) -> str:
     return name
 
 
+def original_rater(rater: str) -> str:
+    """Whose marks those are that were corrected in ELAN: "anna" for "anna-elan" and "anna-elan-2"."""
+    return _CORRECTED.sub("", rater)
+
+
+def without_superseded(raters: Iterable[str]) -> tuple[str, ...]:
+    """Raters without those whose marks were corrected in ELAN since: one person is one rater."""
+
+    def version(rater: str) -> int:
+        corrected = _CORRECTED.search(rater)
+        return 0 if corrected is None else int(corrected[1] or 1)
+
+    newest: dict[str, str] = {}
+    for rater in sorted(raters, key=version):
+        newest[original_rater(rater)] = rater
+    return tuple(sorted(newest.values()))
+
+
 def database_path(session_folder: Path, rater: str) -> Path:
     """Where the marks of ``rater`` lie; the name is made safe first, so it stays in the folder.
 
@@ -99,12 +118,9 @@ def open_annotations(path: Path, *, writable: bool = False) -> sqlite3.Connectio
     Raises:
         RecordingError: it is missing, damaged, another program's, or newer than this program.
     """
-    try:
-        return open_database(
-            path, writable=writable, script=ANNOTATION_TABLES, version=ANNOTATION_VERSION
-        )
-    except UnicodeDecodeError as error:  # how sqlite3 puts a damaged schema at times
-        raise RecordingError(f"{path}: is damaged ({error})") from error
+    return open_database(
+        path, writable=writable, script=ANNOTATION_TABLES, version=ANNOTATION_VERSION
+    )
 
 
 def standing(

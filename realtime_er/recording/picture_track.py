@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from realtime_er.clock import SessionClock
-from realtime_er.errors import MediaError
 from realtime_er.messages import VideoFrame
 from realtime_er.recording.media_stream import MediaStream, to_image
 from realtime_er.recording.timeline_rows import TimeIndex
@@ -107,19 +106,3 @@ class PictureTrack:
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
-
-
-def open_pictures(
-    reader: MediaStream | None, connection: sqlite3.Connection
-) -> PictureTrack | None:
-    """A track for a reader, None without one.
-
-    Raises:
-        MediaError: the rows of the pictures cannot be read.
-    """
-    if reader is None:
-        return None
-    try:
-        return PictureTrack(reader, connection)
-    except sqlite3.Error as error:
-        raise MediaError(f"the recorded pictures have no times: {error}") from error

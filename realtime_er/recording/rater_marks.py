@@ -30,8 +30,11 @@ class RaterMarks:
             self._store = AnnotationStore(self._folder, self._rater, self._labels)
         return self._store
 
-    def close(self, shown_s: float) -> None:
-        """End what is open, and close the database; a second call does nothing."""
+    def close(self, shown_s: float | None) -> None:
+        """End what is open at ``shown_s`` (None: the last time a key came), and close the database.
+
+        A second call does nothing.
+        """
         store, self._store = self._store, None
         if store is not None:
             store.close(shown_s)

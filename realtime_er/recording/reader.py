@@ -8,6 +8,7 @@ with RecordedSession.open("sessions/2026-11-21") as session:
 from __future__ import annotations
 
 import importlib.util
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -79,13 +80,7 @@ class RecordedSession:
         """
         folder = Path(path)
         manifest = read_manifest(folder)
-        path = manifest.database_path(folder)
-        try:
-            return cls(folder, manifest, open_database(path))
-        except UnicodeDecodeError as error:  # how sqlite3 puts a damaged schema at times
-            raise RecordingError(
-                f"{path}: is damaged ({error}); try: realtime-er repair {folder}"
-            ) from error
+        return cls(folder, manifest, open_database(manifest.database_path(folder)))
 
     def close(self) -> None:
         """Close the database; a second call does nothing."""
@@ -138,6 +133,15 @@ class RecordedSession:
     def duration_s(self) -> float:
         """Length of the recording."""
         return self.span_s[1] - self.span_s[0]
+
+    @cached_property
+    def gap_s(self) -> float:
+        """Time in which at least one stream had no data; what overlaps counts once."""
+        total_s, until_s = 0.0, -math.inf
+        for _, start_s, end_s, *_ in self.rows("gaps"):
+            total_s += max(0.0, end_s - max(start_s, until_s))
+            until_s = max(until_s, end_s)
+        return total_s
 
     @property
     def raters(self) -> tuple[str, ...]:

@@ -23,18 +23,10 @@ from realtime_er.config import Config, load_config
 from realtime_er.decision import DecisionMaker
 from realtime_er.errors import ConfigError, RecordingError
 from realtime_er.fusion.head import FusionHead
-from realtime_er.messages import (
-    Estimate,
-    Timing,
-)
+from realtime_er.messages import Estimate, Timing
 from realtime_er.recording.manifest import Manifest
-from realtime_er.recording.store import (
-    Checkpoint as HasState,
-)
-from realtime_er.recording.store import (
-    messages_in_order,
-    read_estimates,
-)
+from realtime_er.recording.store import Checkpoint as HasState
+from realtime_er.recording.store import messages_in_order, read_estimates
 from realtime_er.stages import add_evidence, make_estimate
 from realtime_er.windows import WindowBuilder
 
@@ -63,8 +55,10 @@ def recorded_config(manifest: Manifest, changes: Mapping[str, Any] | None = None
     try:
         config = load_config("live", recorded)
     except ConfigError as error:
+        version = manifest.software.get("realtime_er", "of an unknown version")
         raise RecordingError(
-            f"the session was recorded with settings that this version does not have: {error}"
+            f"the session was recorded by realtime_er {version} with settings that this version does "
+            f"not have (--config gives others): {error}"
         ) from error
     return load_config("live", {**recorded, **changes}) if changes else config
 
@@ -108,7 +102,7 @@ def rebuild(connection: sqlite3.Connection, config: Config, head: FusionHead) ->
     try:
         for _seq, message in messages_in_order(connection):
             if isinstance(message, HasState):
-                checkpoint = Checkpoint.from_json(message.to_json())
+                checkpoint = _checkpoint(message)
                 builder = WindowBuilder.from_state(config, checkpoint.builder)
                 decider.restore(checkpoint.decision)
             elif builder is None:
@@ -125,6 +119,17 @@ def rebuild(connection: sqlite3.Connection, config: Config, head: FusionHead) ->
         raise RecordingError(f"the recorded evidence cannot be read: {error}") from error
     except (ValueError, TypeError) as error:  # TypeError: a text where a number belongs
         raise RecordingError(f"the recorded evidence is not whole: {error}") from error
+
+
+def _checkpoint(stored: HasState) -> Checkpoint:
+    try:
+        return Checkpoint.from_json(stored.to_json())
+    except ValueError as error:
+        raise RecordingError(
+            "the state in which the recording began cannot be read, perhaps because another version "
+            "of this program wrote it (manifest.json names the version): estimates cannot be "
+            f"computed again from the evidence, but --recompute does it from the media ({error})"
+        ) from error
 
 
 def _close(recorded: Estimate, builder: WindowBuilder, decider: DecisionMaker) -> Estimate:

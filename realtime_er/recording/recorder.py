@@ -65,6 +65,7 @@ class Recorder:
         options: What to write.
         clock: The session's.
         health: How the session is doing; asked once a second, on the recorder's thread.
+        devices: What became of the devices ("granted", how often lost); asked at the end, there too.
         realtime: Time passes by itself: ``offer`` never waits, and silence is written while no
             sound comes. False for a file run as fast as possible: ``offer`` waits for room.
         free: Space left, for tests.
@@ -79,6 +80,7 @@ class Recorder:
         *,
         clock: Clock,
         health: Callable[[], Health] | None = None,
+        devices: Callable[[], dict[str, dict[str, Any]]] | None = None,
         realtime: bool = True,
         free: Callable[[Path], int] = free_bytes,
         make_sink: Callable[[Path], MediaSink] = create_media_file,
@@ -88,6 +90,7 @@ class Recorder:
         self._options = options or RecordOptions()
         self._clock = clock
         self._health = health
+        self._devices = devices
         self._realtime = realtime
         self._make_sink = make_sink
         self._intake = Intake(header.start_s, media=self._options.media, wait=not realtime)
@@ -323,7 +326,9 @@ class Recorder:
 
     def _finish_manifest(self, files: SessionFolder, *, complete: bool) -> None:
         # Before the verification, which may take a while.
+        devices = self._header.devices if self._devices is None else self._devices()
         manifest = files.update_manifest(
+            devices=devices,
             end_s=self._end_s,
             ledger=self._ledger(),
             accounting=self._accounting,
@@ -353,6 +358,7 @@ class Recorder:
             "messages_written": store.n_committed if store else 0,
             "messages_unwritten": counts.messages_waiting
             + (store.n_messages - store.n_committed if store else 0),
+            "messages_left_out": store.n_left_out if store else 0,
             "estimates": store.n_committed_estimates if store else 0,
         }
         if self._blur is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from realtime_er.errors import NewerFormat, RecordingError
 from realtime_er.recording.database import finish_database
 from realtime_er.recording.manifest import (
+    ANNOTATIONS,
     DATABASE,
     MANIFEST,
     MEDIA,
@@ -27,6 +28,7 @@ from realtime_er.recording.salvage import (
     agree_with_media,
     last_time_s,
     mend_database,
+    put_aside,
     recording_start_s,
 )
 from realtime_er.recording.verify import Verification, verify
@@ -66,7 +68,7 @@ def repair(folder: Path) -> RepairReport:
     _check_folder(folder)
     done: list[str] = []
     manifest = _old_manifest(folder, done)
-    if manifest is not None and manifest.complete:
+    if manifest is not None and manifest.complete and not done:
         verification = verify(folder, manifest)
         if verification.ok:
             return RepairReport(str(folder), (), verification)
@@ -101,15 +103,22 @@ def _check_folder(folder: Path) -> None:
 
 def _old_manifest(folder: Path, done: list[str]) -> Manifest | None:
     try:
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, check_names=False)
     except NewerFormat:
         raise
     except RecordingError as error:
-        done.append(f"the manifest was made anew ({error})")
+        line = f"the manifest was made anew ({error})"
+        if (folder / MANIFEST).is_file():
+            line += f"; the old one is kept as {put_aside(folder / MANIFEST).name}"
+        done.append(line)
         return None
-    if (manifest.database, manifest.media or MEDIA) != (DATABASE, MEDIA):
-        done.append("the manifest was made anew (it named other files)")
-        return None
+    named = (manifest.media or MEDIA, manifest.database, manifest.annotations)
+    if named != (MEDIA, DATABASE, ANNOTATIONS):
+        done.append(
+            f"the manifest named other files ({', '.join(named)}): their names were put right"
+        )
+        media = None if manifest.media is None else MEDIA
+        manifest = replace(manifest, media=media, database=DATABASE, annotations=ANNOTATIONS)
     return manifest
 
 

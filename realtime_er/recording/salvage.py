@@ -63,8 +63,21 @@ def mend_database(path: Path, done: list[str]) -> sqlite3.Connection:
     return connection
 
 
+def put_aside(path: Path) -> Path:
+    """Rename a damaged file so that it is kept beside what takes its place; its new name."""
+    kept = path.with_name(path.name + ".damaged")
+    number = 1
+    while kept.exists() or kept.is_symlink():
+        number += 1
+        kept = path.with_name(f"{path.name}.damaged-{number}")
+    path.replace(kept)
+    return kept
+
+
 def _is_damage(error: BaseException) -> bool:
     """Whether an error speaks of the file's contents, not of a full disk or a lock."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -119,12 +132,7 @@ def _rebuild(path: Path, damaged: sqlite3.Connection | None, done: list[str]) ->
     finish_database(new)
     if damaged is not None:
         damaged.close()
-    kept = path.with_name(path.name + ".damaged")
-    number = 1
-    while kept.exists() or kept.is_symlink():
-        number += 1
-        kept = path.with_name(f"{path.name}.damaged-{number}")
-    path.replace(kept)
+    kept = put_aside(path)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     temporary.replace(path)

@@ -73,6 +73,7 @@ class Store:
 
     Attributes:
         n_messages: Messages that are worth a row.
+        n_left_out: Messages that no state depends on; see ``add``.
         n_committed, n_committed_estimates: How many of them, and of the estimates, are in the file.
     """
 
@@ -84,7 +85,7 @@ class Store:
         self._inserts: dict[str, str] = {}
         self._health_s = -math.inf
         self._n_estimates = 0
-        self.n_messages = 0
+        self.n_messages = self.n_left_out = 0
         self.n_committed = 0
         self.n_committed_estimates = 0
 
@@ -100,6 +101,7 @@ class Store:
         """
         inserts = self._inserts_of(message)
         if not inserts:
+            self.n_left_out += 1
             return
         self._seq += 1
         self.n_messages += 1

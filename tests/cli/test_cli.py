@@ -28,6 +28,7 @@ COMMANDS = [
     ["export"],
     ["repair"],
     ["train"],
+    ["evaluate"],
     ["devices"],
     ["doctor"],
     ["models", "list"],
@@ -319,3 +320,18 @@ def test_models_check_names_what_is_missing(tmp_path):
     result = invoke("models", "check", "--set", f"models.directory={tmp_path}")
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 4
+
+
+def test_a_thread_that_hangs_does_not_keep_the_program():
+    program = """
+import sys, threading
+from realtime_er.cli import main
+threading.Thread(target=threading.Event().wait, name="rter:asr").start()
+sys.argv = ["realtime-er", "--version"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("realtime-er ")

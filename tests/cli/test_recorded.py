@@ -21,10 +21,10 @@ def folder(tmp_path_factory):
     return samples.write_session(tmp_path_factory.mktemp("recorded") / "interview")
 
 
-def invoke(command, *args):
+def invoke(command, *args, columns=200):
     app = typer.Typer()
     app.command()(guarded(command))
-    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": str(columns)})
 
 
 def test_sessions_lists_what_there_is(folder):
@@ -35,6 +35,21 @@ def test_sessions_lists_what_there_is(folder):
         seconds = round(session.duration_s)
     assert f"{seconds // 60}:{seconds % 60:02d}" in line
     assert "Happy" in line
+
+
+def test_a_small_terminal_has_one_line_for_a_session(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "2026-01-31_12-00-00")
+    shutil.copytree(folder, tmp_path / "2026-01-31_12-30-00")
+    samples.lie_in_manifest(tmp_path / "2026-01-31_12-30-00", media="../../etc/passwd")
+    result = invoke(sessions, tmp_path, columns=80)
+    header, broken, good, *remarks = result.stdout.splitlines()
+    assert header.split()[:3] == ["session", "date", "length"]
+    assert broken.split() == ["2026-01-31_12-30-00", *["-"] * 7, "error"]
+    assert good.split()[:4] == ["2026-01-31_12-00-00", "21", "Nov", "0:12"]
+    assert good.split()[-2:] == ["9", "verified"]
+    assert max(map(len, (header, broken, good))) <= 80
+    assert any("leads out of the session's folder" in line for line in remarks)
+    assert "9 (anna, ben)" in invoke(sessions, tmp_path, columns=120).stdout
 
 
 def test_sessions_of_an_empty_folder_says_how_to_begin(tmp_path):

@@ -132,6 +132,17 @@ def test_three_raters(own_copy):
     assert 0.7 < rater.fleiss < 1.0
 
 
+def test_who_was_corrected_in_elan_is_still_one_rater(own_copy):
+    for number, rater in enumerate(("anna-elan", "anna-elan-2", "anna-elan-10")):
+        with AnnotationStore(own_copy, rater, samples.LABEL_SET) as store:
+            store.press("1", 3.0 + number, 1)
+            store.close(12.25)
+    with RecordedSession.open(own_copy) as session:
+        rater = session_agreement(session)[1]
+    assert rater.raters == ("anna-elan-10", "ben")
+    assert len(rater.pairs) == 1
+
+
 def test_nobody_annotated(own_copy):
     for path in (own_copy / "annotations").iterdir():
         path.unlink()

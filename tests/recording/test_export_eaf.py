@@ -157,6 +157,17 @@ def test_a_correction_made_by_another_program_comes_back(own_copy, pympi, tmp_pa
     assert len(marks["ben-elan"]) == 7
 
 
+def test_a_tier_that_was_added_with_the_first_type_on_offer_comes_back(own_copy, pympi, tmp_path):
+    eaf = read_by_pympi(pympi, export(own_copy))
+    eaf.add_tier("posture", ling="gap")
+    eaf.add_annotation("posture", 1000, 2000, "leans")
+    eaf.to_file(str(tmp_path / "more.eaf"))
+    with RecordedSession.open(own_copy) as session:
+        (database,) = import_eaf(session, tmp_path / "more.eaf").databases
+        (mark,) = session.marks(database.stem)
+    assert (mark.tier, mark.label, mark.kind) == ("posture", "leans", "interval")
+
+
 def test_what_cannot_be_taken_is_said(own_copy, tmp_path):
     path = tmp_path / "a.eaf"
     path.write_text(

@@ -6,6 +6,8 @@ import sqlite3
 import pytest
 
 from realtime_er.errors import RecordingError
+from realtime_er.recording.annotations import AnnotationStore
+from realtime_er.recording.labels import load_labels
 from realtime_er.recording.listing import list_sessions
 from tests.recording import samples
 
@@ -68,6 +70,46 @@ def test_broken_ones_are_listed_with_the_reason(recorded, tmp_path):
         assert "\n" not in problems[name]
     rater = next(entry for entry in entries if entry.name == "g rater")
     assert (rater.marks, rater.words) == (2, 11)
+
+
+def test_gaps_that_overlap_count_once(own_copy):
+    with sqlite3.connect(own_copy / "session.sqlite") as connection:
+        connection.execute("DELETE FROM gaps")
+        connection.executemany(
+            "INSERT INTO gaps VALUES (?, ?, ?, ?, 'lost')",
+            [(9001, "camera", 10.0, 12.0), (9002, "microphone", 11.0, 14.0),
+             (9003, "microphone", 11.5, 13.0), (9004, "camera", 20.0, 20.5)],
+        )  # fmt: skip
+    connection.close()
+    (entry,) = list_sessions(own_copy)
+    assert (entry.gaps, entry.gap_s) == (4, 4.5)
+
+
+def test_a_verification_that_was_cut_short_says_nothing(own_copy):
+    samples.lie_in_manifest(own_copy, verified={"ok": False, "skipped": True, "line": "x"})
+    (entry,) = list_sessions(own_copy)
+    assert (entry.verified, entry.problem) == (None, "")
+    line = "NOT as written: 5 frames were written, 4 are there"
+    samples.lie_in_manifest(own_copy, verified={"ok": False, "skipped": False, "line": line})
+    (entry,) = list_sessions(own_copy)
+    assert (entry.verified, entry.problem) == (False, line)
+
+
+def test_who_took_everything_back_is_no_rater(own_copy):
+    with AnnotationStore(own_copy, "carla", load_labels()) as store:
+        store.press("e", 3.0, None)
+        store.undo()
+    (entry,) = list_sessions(own_copy)
+    assert entry.raters == ("anna", "ben")
+
+
+def test_a_damaged_rater_is_not_sent_to_repair(own_copy):
+    (own_copy / "annotations" / "ben.sqlite").write_bytes(b"nothing")
+    (entry,) = list_sessions(own_copy)
+    assert entry.problem.endswith(
+        "ben.sqlite: is not a SQLite database; put a copy of it back or move it away; nothing else "
+        "in the session needs it"
+    )
 
 
 def test_a_recording_that_was_cut_off(own_copy):

@@ -144,7 +144,7 @@ def damaged(folder, tmp_path, statement):
     ("statement", "match"),
     [
         ("DELETE FROM checkpoint", "lacks the state"),
-        ("UPDATE checkpoint SET state = '{\"builder\": 3}'", "not whole"),
+        ("UPDATE checkpoint SET state = '{\"builder\": 3}'", "another version"),
         ("DELETE FROM estimates WHERE tick = (SELECT min(tick) + 20 FROM estimates)", "is missing"),
         ("UPDATE embeddings SET end_s = 3.0 WHERE modality = 'audio'", "not whole"),
         ("UPDATE speech SET end_s = 'now'", "not whole"),

@@ -20,6 +20,7 @@ from realtime_er.recording.options import RecordHeader, RecordOptions
 from realtime_er.recording.recorder import Recorder
 from realtime_er.recording.space import RESERVE_BYTES, SpaceWatch
 from realtime_er.recording.store import StoredCheckpoint, messages_in_order
+from realtime_er.windows import Announced, Watermark
 from tests.recording.synthetic import block, embedding, estimate, frame, report, speech
 
 HEADER = RecordHeader(0.0, video=True, sound=True)
@@ -391,6 +392,48 @@ def test_the_time_left_is_known_from_the_rate(tmp_path):
     assert watch.look(2.5) == ""
     assert watch.left_s == pytest.approx(1_000_000 / 2_000)
     assert watch.n_bytes == 5_000
+
+
+def test_a_file_that_is_gone_again_does_not_matter(tmp_path, monkeypatch):
+    watch = SpaceWatch(tmp_path, lambda _: 10 * RESERVE_BYTES)
+    (tmp_path / "media.mkv").write_bytes(bytes(100))
+    there = [*tmp_path.iterdir(), tmp_path / "gone.tmp"]
+    monkeypatch.setattr(type(tmp_path), "iterdir", lambda _: iter(there))
+    assert watch.look(0.0) == ""
+    assert watch.n_bytes == 100
+
+
+def test_after_a_bug_what_was_recorded_is_closed_well(folder):
+    recording = Recording(folder)
+    feed_seconds(recording, 1)
+    media = recording.recorder._files.media
+    write = media.write_frame
+
+    def fifth_fails(image, time_s):
+        if media.n_frames == 5:
+            raise TypeError("a bug")
+        return write(image, time_s)
+
+    media.write_frame = fifth_fails
+    recording.recorder.finish()
+    with pytest.raises(TypeError, match="a bug"):
+        recording.recorder.run()
+    assert recording.recorder.stage == "done"
+    assert "a bug" in recording.recorder.report().failure
+    assert rows(folder, "SELECT count(*) FROM estimates") == [(10,)]
+    assert not (folder / "session.sqlite-wal").exists()
+    with av.open(str(folder / "media.mkv")) as container:
+        assert container.duration
+
+
+def test_the_ledger_adds_up(folder):
+    recording = Recording(folder)
+    feed_seconds(recording, 1)
+    recording.feed(Watermark("audio", 0.5), Watermark("audio", 1.0), Announced(1, 0.2, 0.4))
+    ledger = recording.end().ledger
+    assert ledger["messages_left_out"] == 2  # all but the first watermark of a track
+    names = ("messages_written", "messages_unwritten", "messages_left_out")
+    assert ledger["messages_offered"] == sum(ledger[name] for name in names)
 
 
 def test_a_full_disk_is_not_begun_on(folder):

@@ -118,6 +118,15 @@ def test_a_lost_manifest(whole):
     assert repair(whole).done == ()
 
 
+def test_a_damaged_manifest_is_kept(whole):
+    (whole / "manifest.json").write_text('{"format": "realtime-er session", "version": 1, "conf')
+    report = repair(whole)
+    assert report.verification.ok
+    assert report.done[0].endswith("the old one is kept as manifest.json.damaged")
+    assert (whole / "manifest.json.damaged").read_text().endswith("conf")
+    assert repair(whole).done == ()
+
+
 def test_a_manifest_that_lies_about_paths(whole, tmp_path):
     (tmp_path / "precious.sqlite").write_text("mine")
     path = whole / "manifest.json"
@@ -126,7 +135,12 @@ def test_a_manifest_that_lies_about_paths(whole, tmp_path):
     path.write_text(json.dumps(record_))
     report = repair(whole)
     assert report.verification.ok
-    assert "leads out of the session's folder" in report.done[0]
+    assert report.done[0] == (
+        "the manifest named other files (media.mkv, ../precious.sqlite, annotations): "
+        "their names were put right"
+    )
+    repaired = read_manifest(whole)
+    assert (repaired.started_at, repaired.config) == (record_["started_at"], record_["config"])
     assert (tmp_path / "precious.sqlite").read_text() == "mine"
     assert read_manifest(whole).database == "session.sqlite"
 

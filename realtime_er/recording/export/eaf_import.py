@@ -17,10 +17,16 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from realtime_er.errors import ConfigError, RecordingError
-from realtime_er.recording.export.elan import MACHINE_TYPES, MARK_TYPES
+from realtime_er.recording.export.elan import MARK_TYPES, is_machine_tier
 from realtime_er.recording.export.segments import to_ms
 from realtime_er.recording.labels import NOTE_LABEL, NOTE_TIER
-from realtime_er.recording.marks import Mark, MarkKind, rater_name, write_marks
+from realtime_er.recording.marks import (
+    Mark,
+    MarkKind,
+    original_rater,
+    rater_name,
+    write_marks,
+)
 from realtime_er.recording.reader import RecordedSession
 
 _KINDS: dict[str, MarkKind] = {
@@ -29,7 +35,6 @@ _KINDS: dict[str, MarkKind] = {
     "note": "note",
 }
 _BRACKET = re.compile(r" \[(?:(?:points|notes)(?: \d+)?|\d+)\]$")
-_IMPORTED = re.compile(r"-elan(-\d+)?$")
 _NOBODY = "elan"
 _READ_BYTES = 1 << 20
 
@@ -68,7 +73,7 @@ def import_eaf(session: RecordedSession, path: Path) -> EafImport:
     skipped: Counter[str] = Counter()
     marks: dict[str, list[_Key]] = defaultdict(list)
     for tier in document.tiers:
-        if tier.kind in MACHINE_TYPES:
+        if is_machine_tier(tier.name, tier.kind):
             continue
         kind = _KINDS.get(tier.kind, "interval")
         for first, last, value in tier.annotations:
@@ -96,10 +101,10 @@ def import_eaf(session: RecordedSession, path: Path) -> EafImport:
 
 def _free_name(session: RecordedSession, rater: str, found: list[_Key]) -> str | None:
     """A name without a database; None when one of the rater's databases says the same."""
-    base = _IMPORTED.sub("", rater)
+    base = original_rater(rater)
     wanted = sorted(found)
     taken = session.raters
-    candidates = [name for name in taken if _IMPORTED.sub("", name) == base]
+    candidates = [name for name in taken if original_rater(name) == base]
     if any(sorted(_keys(session, name)) == wanted for name in candidates):
         return None
     if base not in taken:

@@ -28,7 +28,10 @@ from realtime_er.recording.reader import RecordedSession
 FILE_NAME = "session.eaf"
 
 MACHINE_TYPES = ("transcript", "word", "reading", "score level", "gap")
-"""Types of tiers that the program made; an import leaves them out."""
+"""Types of tiers that the program made."""
+
+_MACHINE_TIERS = ("transcript", "words", "reads as", *(f"score {label}" for label in LABELS))
+_GAPS = "gaps "
 
 MARK_TYPES = {"interval": "marked interval", "point": "marked point", "note": "note"}
 """Kind of mark -> type of its tier."""
@@ -69,9 +72,18 @@ def _tiers(session: RecordedSession) -> Iterator[_Tier]:
     for label in LABELS:
         yield _Tier(f"score {label}", "score level", "", levels[label])
     for stream, spans in segments.gaps(session).items():
-        yield _Tier(f"gaps {clean(stream)}", "gap", "", spans)
+        yield _Tier(f"{_GAPS}{clean(stream)}", "gap", "", spans)
     for lane in segments.lanes(session):
         yield _Tier(tier_name(lane), MARK_TYPES[lane.kind], lane.rater, lane.segments)
+
+
+def is_machine_tier(name: str, kind: str) -> bool:
+    """Whether the program made a tier, which an import leaves out.
+
+    Who adds a tier in ELAN has to give it one of the types that are there, so the type alone does not
+    tell.
+    """
+    return kind in MACHINE_TYPES and (name in _MACHINE_TIERS or name.startswith(_GAPS))
 
 
 def tier_name(lane: Lane) -> str:

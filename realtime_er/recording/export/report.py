@@ -94,14 +94,16 @@ def _head(
     if manifest.verified is not None:
         yield f'<p class="soft">Read back: {text_of(str(manifest.verified.get("line", "")))}</p>'
     counts = session.counts()
-    gap_s = sum(row[2] - row[1] for row in session.rows("gaps"))
     tracks = session.connection.execute("SELECT count(DISTINCT track_id) FROM faces").fetchone()[0]
     facts = (
         (clock(session.duration_s), "length"),
         (f"{counts['estimates']:,}", "estimates"),
         (f"{counts['words']:,}", "words"),
         (f"{tracks:,}", "face tracks seen"),
-        (f"{counts['gaps']:,}", f"gaps, {seconds(gap_s)} in all" if counts["gaps"] else "gaps"),
+        (
+            f"{counts['gaps']:,}",
+            f"gaps, {seconds(session.gap_s)} in all" if counts["gaps"] else "gaps",
+        ),
         (f"{sum(len(lane.segments) for lane in lanes):,}", "marks"),
         (seconds(age_quantile(estimates, 0.95)), "score age, 95th percentile"),
     )

@@ -114,7 +114,8 @@ def agreement(session: RecordedSession) -> Iterator[str]:
         )  # fmt: skip
         yield (
             '<p class="soft">In "kappa", a moment without a mark counts as a category of its own; '
-            '"where both marked" asks only whether they mean the same by the labels.</p>'
+            '"where both marked" asks only whether they mean the same by the labels. Of marks that were '
+            'corrected in ELAN ("-elan") only the newest correction is compared.</p>'
         )
     else:
         yield "<p>Agreement between raters needs two who marked intervals in one tier.</p>"
