@@ -23,6 +23,7 @@ from realtime_er.config import Config
 from realtime_er.encoders.bundle import KINDS, bundle_dir, load_card, sha256_of
 from realtime_er.errors import RealtimeERError, SourceError
 from realtime_er.messages import LABELS, MODALITIES, Estimate, Hypothesis
+from realtime_er.perception.detectors import make_detector
 from realtime_er.sinks.tables import rows_of, write_csv, write_parquet
 from realtime_er.sinks.timeline import save_timeline
 
@@ -144,9 +145,11 @@ def model_ids(config: Config, asr_model: Path | None) -> str:
     """
     models = config.models
     ids = []
+    detector = make_detector(config.face).name
     for kind in KINDS:
         card = load_card(bundle_dir(models.bundle, kind, models.directory), verify=False)
-        ids.append(f"{card.id}@{card.sha256[:12]}")
+        other_detector = kind == "detector" and detector != "compact"
+        ids.append(detector if other_detector else f"{card.id}@{card.sha256[:12]}")
     weights = asr_model / "model.bin" if asr_model is not None else None
     if weights is not None and weights.is_file():
         ids.append(f"whisper@{sha256_of(weights)[:12]}")

@@ -70,6 +70,36 @@ class Tap(Protocol):
         ...
 
 
+class _Muting:
+    """What a producer does with its sound while the microphone is muted. Producer thread.
+
+    Attributes:
+        silent: Whether the last message is not to be handed on.
+    """
+
+    def __init__(self, muted: Callable[[], bool]) -> None:
+        self.silent = False
+        self._muted = muted
+        self._held_back = False
+        self._end_s = 0.0
+
+    def pass_on(self, message: AudioBlock | Gap) -> Gap | None:
+        """Look at a message; returns the gap that muting made, once it is over."""
+        if isinstance(message, Gap):
+            self._end_s = max(self._end_s, message.end_s)
+            self.silent = False
+            return None
+        self.silent = self._muted()
+        if self.silent:
+            self._held_back = True
+            return None
+        start_s, self._end_s = self._end_s, message.end_s
+        if not self._held_back:
+            return None
+        self._held_back = False
+        return Gap("microphone", start_s, message.start_s, "muted")
+
+
 class Graph:
     """The stages of one session.
 
@@ -227,12 +257,13 @@ class Graph:
         consumers.append(self._feeder("asr", asr.run, segments, []))
         return segments
 
-    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]]) -> Worker:
-        pacer: Pacer
+    def _pacer(self) -> Pacer:
         if self._lockstep is None:
-            pacer = RealTimePacer(self._clock)
-        else:
-            pacer = LockstepPacer(self._lockstep)
+            return RealTimePacer(self._clock)
+        return LockstepPacer(self._lockstep)
+
+    def _producer(self, stream: Stream, sinks: list[Mailbox[Any]]) -> Worker:
+        pacer = self._pacer()
         unit = "samples" if stream.kind == "audio" else "frames"
         tally = StreamTally(stream.name, unit)
         self._tallies.append(tally)
@@ -240,22 +271,20 @@ class Graph:
             (box, stage, tally if box in sinks else owner) for box, stage, owner in self._edges
         ]
 
-        end_s = 0.0
-        muted = False
+        muting = _Muting(lambda: self.muted)
 
         def emit(message: SourceMessage) -> None:
-            nonlocal end_s, muted
+            if isinstance(message, AudioBlock | Gap):
+                gap = muting.pass_on(message)
+                if gap is not None:
+                    self._inbox.put(gap)
+                if muting.silent:
+                    return  # what is not read is not kept either: it counts as a gap
             if isinstance(message, Gap | Event):
                 self._inbox.put(message)
                 return
             if isinstance(message, AudioBlock):
-                if self.muted:
-                    muted = True  # what is not read is not kept either: it counts as a gap
-                    return
-                if muted:
-                    muted = False
-                    self._inbox.put(Gap(stream.name, end_s, message.start_s, "muted"))
-                first, count, end_s = message.first_sample, len(message.samples), message.end_s
+                first, count = message.first_sample, len(message.samples)
                 self._view.sound_captured(message)
                 self._offer(message, message.start_s)
             else:

@@ -136,7 +136,11 @@ class Models:
                 card = load_card(bundle_dir(models.bundle, kind, models.directory))
                 known[kind] = {"id": card.id, "sha256": card.sha256}
         if self._face is not None:
-            known["detector"] = {"id": make_detector(self._config.face).name}
+            detector = make_detector(self._config.face).name
+            known["detector"] = {"id": detector}
+            if detector == "compact":
+                card = load_card(bundle_dir("compact", "detector"))
+                known["detector"] = {"id": card.id, "sha256": card.sha256}
         if self._whisper_folder is not None:
             weights = self._whisper_folder / "model.bin"
             known["asr"] = {"id": self._whisper_folder.name, "sha256": sha256_of(weights)}

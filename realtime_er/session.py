@@ -52,6 +52,7 @@ from realtime_er.sources.base import Source, Stream, Switchable
 from realtime_er.view import Summary, View
 
 _JOIN_S = 10.0
+_DRAIN_S = 20.0
 _STUCK_S = 0.3
 
 
@@ -95,6 +96,7 @@ class Session:
         self._clock: Clock = VirtualClock()
         self._graph: Graph | None = None
         self._sources_ended = False  # reader's thread only
+        self._silent_since: SessionClock | None = None  # reader's thread only
         self._record_at_open = record
         self._recordings: list[tuple[Recorder, Worker]] = []
         self._recording_lock = threading.Lock()  # one start at a time
@@ -247,6 +249,7 @@ class Session:
         Raises:
             ClosedError: the session is not open.
             WorkerFault: a worker died; its exception is the cause.
+            SessionError: a worker hangs and the session does not end after ``stop()``.
         """
         self._check_open()
         while True:
@@ -286,12 +289,29 @@ class Session:
         if self._stop.is_set():
             self._end_sources(graph)
         try:
-            return graph.estimates.get(timeout_s)
+            estimate = graph.estimates.get(timeout_s)
+            self._check_progress(estimate)
+            return estimate
         except MailboxClosed:
             if graph.fault is not None:
                 name, error = graph.fault
                 raise WorkerFault(f"the {name} thread failed: {error}") from error
             raise
+
+    def _check_progress(self, estimate: Estimate | None) -> None:
+        """After ``stop``: a model or driver that hangs must not keep the reader waiting for good.
+
+        Raises:
+            SessionError: nothing has come for a long time.
+        """
+        if estimate is not None or not self._stop.is_set():
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = SessionClock()
+        elif self._silent_since.now_s() > _DRAIN_S:
+            graph = self._opened()
+            alive = ", ".join(worker.name for worker in graph.workers if worker.alive)
+            raise SessionError(f"the session did not end within {_DRAIN_S:.0f} s; hanging: {alive}")
 
     # --- controls -------------------------------------------------------------------------------
 

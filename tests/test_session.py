@@ -5,11 +5,13 @@ import threading
 import numpy as np
 import pytest
 
+from realtime_er import session as session_module
 from realtime_er.config import load_config
 from realtime_er.errors import (
     ClosedError,
     ConfigError,
     DeviceNotFound,
+    SessionError,
     SourceError,
     WorkerFault,
 )
@@ -421,3 +423,31 @@ def test_poll_tells_of_a_dead_worker():
         pytest.raises(WorkerFault, match="caught fire"),
     ):
         drain(session)
+
+
+def test_a_worker_that_hangs_ends_the_reading_with_its_name(monkeypatch):
+    """After ``stop`` nobody waits for good, and ``close`` says the same."""
+    monkeypatch.setattr(session_module, "_DRAIN_S", 0.2)
+    monkeypatch.setattr(session_module, "_JOIN_S", 0.1)
+    config = load_config("analyze", {"face.min_sharpness": 0.0})
+    models = FakeModels(config, speech=range(16_000, 48_000))
+    hang, hung = threading.Event(), threading.Event()
+    real = models.recognizer.transcribe
+
+    def transcribe(segment):
+        hung.set()
+        hang.wait()
+        return real(segment)
+
+    models.recognizer.transcribe = transcribe
+    session = Session(config, source=both(), models=models)
+    session.start()
+    assert hung.wait(10)
+    session.stop()
+    with pytest.raises(SessionError, match=r"did not end within 0 s; hanging: .*asr"):
+        drain(session)
+    with pytest.raises(SessionError, match=r"thread asr.* did not end"):
+        session.close()
+    hang.set()
+    for worker in session._graph.workers:
+        assert worker.join(10)

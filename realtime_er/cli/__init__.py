@@ -6,14 +6,20 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
 import typer
 
 from realtime_er.cli.analyze import analyze
 from realtime_er.cli.demo import demo
 from realtime_er.cli.devices import devices
 from realtime_er.cli.doctor import doctor
+from realtime_er.cli.evaluate import evaluation
 from realtime_er.cli.export import export
-from realtime_er.cli.guard import guarded
+from realtime_er.cli.extract import extract
+from realtime_er.cli.guard import FAILED, guarded
 from realtime_er.cli.live import live
 from realtime_er.cli.models import models
 from realtime_er.cli.repair import repair
@@ -69,6 +75,10 @@ app.command(epilog="Example: realtime-er repair recordings/monday")(guarded(repa
 app.command(epilog="Example: realtime-er train fusion --data ~/corpora --out models")(
     guarded(train)
 )
+app.add_typer(evaluation, name="evaluate")
+app.command(epilog="Example: realtime-er extract --corpus meld --data MELD.Raw --out features")(
+    guarded(extract)
+)
 app.command(epilog="Example: realtime-er devices")(guarded(devices))
 app.command(epilog="Example: realtime-er doctor")(guarded(doctor))
 app.add_typer(models, name="models")
@@ -76,4 +86,19 @@ app.add_typer(models, name="models")
 
 def main() -> None:
     """Entry point of the ``realtime-er`` command."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        _leave_the_hung(ended)
+        raise
+
+
+def _leave_the_hung(ended: SystemExit) -> None:
+    """End the process now when a worker hangs in a driver or a model and cannot be ended.
+
+    The session has said so and closed everything else; Python would wait for that thread for good.
+    """
+    if any(thread.name.startswith("rter:") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else FAILED)

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from realtime_er.cli.guard import notice
-from realtime_er.messages import LABELS, Estimate, Snapshot
+from realtime_er.messages import LABELS, Estimate, RecordingStatus, Snapshot
 from realtime_er.palette import COLOURS
+from realtime_er.sinks.terminal import Dashboard, recording_warning
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from realtime_er.session import Session
+
+
+_DISK_EVERY_S = 2.0
 
 
 class Running(Protocol):
@@ -93,6 +97,30 @@ class Intake:
         return True
 
 
+class DiskWarning:
+    """Says once each that a recording runs out of space, and that it ended before its time."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+        self._said: set[str] = set()
+
+    def due(self, time_s: float) -> bool:
+        """Whether it is time to look again."""
+        if time_s < self._next_s:
+            return False
+        self._next_s = time_s + _DISK_EVERY_S
+        return True
+
+    def look(self, recording: RecordingStatus | None) -> None:
+        """Say what there is to say of a recording."""
+        text = recording_warning(recording)
+        if recording is not None and text:
+            about = "failed" if recording.failure else "low"
+            if about not in self._said:
+                self._said.add(about)
+                notice(f"note: {text}")
+
+
 def follow(
     session: Running,
     kind: Literal["terminal", "lines", "json"],
@@ -111,7 +139,6 @@ def follow(
     from rich.console import Console
 
     from realtime_er.sinks.lines import JsonLines, SecondLines
-    from realtime_er.sinks.terminal import Dashboard
 
     for text in session.notices:
         notice(f"note: {text}")
@@ -125,9 +152,12 @@ def follow(
             stack.enter_context(Dashboard(session, Console(highlight=False)))
         else:
             show = SecondLines(sys.stdout, lambda: session.snapshot().health).show
+        disk = DiskWarning()
         for estimate in session.estimates():
             if intake.take(estimate) and show is not None:
                 show(estimate)
+            if kind != "terminal" and disk.due(estimate.time_s):
+                disk.look(session.snapshot().recording)
 
 
 def print_summary(session: Session, console: Console) -> None:

@@ -44,7 +44,7 @@ Display = Annotated[
 Kiosk = Annotated[
     bool, typer.Option("--kiosk", help="Begin with the demo screen (F11), for a big display.")
 ]
-Theme = Annotated[str, typer.Option("--theme", metavar="dark|light", help="Of the window.")]
+Theme = Annotated[str, typer.Option("--theme", metavar="dark|light", help="Colours of the window.")]
 Screenshot = Annotated[
     Path | None,
     typer.Option("--screenshot", metavar="FILE", help="Save what the window shows, and end."),

@@ -21,10 +21,12 @@ NEEDS_TORCH = 'training needs torch: pip install "realtime_er[train]"'
 class Kind(enum.StrEnum):
     """What can be trained."""
 
+    DETECTOR = "detector"
     FACE = "face"
     SPEECH = "speech"
     TEXT = "text"
     FUSION = "fusion"
+    MER = "mer"
 
 
 def train(
@@ -41,12 +43,48 @@ def train(
         int | None, typer.Option("--epochs", min=1, help="Passes over the data, if not the usual.")
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Torch threads.")] = 1,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--features", metavar="FILE", help="mer: features of a corpus; may be repeated."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="NAME|FILE", help="mer: classes and their label maps."),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe", metavar="KEY=VALUE", help="mer: change one setting; may be repeated."
+        ),
+    ] = None,
+    modalities: Annotated[
+        str, typer.Option("--modalities", metavar="LIST", help="mer: which are read.")
+    ] = "face,audio,text",
+    published_split: Annotated[
+        bool,
+        typer.Option("--published-split", help="mer: AFEW's val part chooses and is the test."),
+    ] = False,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="mer: cpu, cuda; default: the best.")
+    ] = "auto",
     debug: options.Debug = False,
 ) -> None:
-    """Train a model of the compact bundle.
+    """Train a model of the compact bundle, or the published fusion (mer) on extracted features.
 
     Writes the model and its card into a folder of --out.
     """
+    if kind is Kind.MER:
+        wanted = {"epochs": epochs} if epochs is not None else {}
+        _train_mer(
+            features or [], out, labels, [f"seed={seed}", *(recipe or [])], wanted,
+            modalities=modalities, published_split=published_split, device=device,
+            threads=threads,
+        )  # fmt: skip
+        return
+    if features:
+        raise ConfigError(f"--features is for mer; {kind.value} is trained from --data")
     folder = corpora(data)
     try:
         importlib.import_module("torch")
@@ -61,6 +99,49 @@ def train(
     usual = {} if epochs is None else {"epochs": epochs}
     trainer(*folders, seed=seed, threads=threads, progress=_report, **usual)
     typer.echo(f"written: {target}")
+
+
+def _train_mer(
+    files: list[Path],
+    out: Path,
+    labels: str | None,
+    settings: list[str],
+    usual: dict[str, int],
+    *,
+    modalities: str,
+    published_split: bool,
+    device: str,
+    threads: int,
+) -> None:
+    if not files:
+        raise ConfigError("train mer needs --features FILE; write it with: realtime-er extract")
+    try:
+        import torch
+
+        from realtime_er.training.corpora.label_schemes import load_scheme
+        from realtime_er.training.features import load_features
+        from realtime_er.training.mer import scheme_for, train_mer
+        from realtime_er.training.mer_encoders import choose_device
+        from realtime_er.training.mer_recipe import modalities_from, recipe_from
+    except ImportError as error:
+        raise ModelError(f"{NEEDS_TORCH} ({error.name} is missing)") from error
+    chosen = recipe_from(dict(options.parse_setting(one) for one in settings) | usual)
+    torch.set_num_threads(threads)
+    parts = [load_features(path) for path in files]
+    card = train_mer(
+        parts,
+        load_scheme(labels) if labels else scheme_for(parts),
+        chosen,
+        options.output_folder(out),
+        modalities=modalities_from(modalities),
+        device=choose_device(device),
+        published_split=published_split,
+        progress=_report,
+    )
+    if card is not None:
+        for name in card.raw["headline"]:
+            typer.echo(f"{name} {card.raw['metrics'][name]['value']}")
+        typer.echo(f"written: {out}")
 
 
 def _report(progress: object) -> None:
@@ -97,7 +178,7 @@ def encoders_for_fusion(out: Path) -> Path:
     """Where the three encoders are: ``out`` when they were trained into it, else those shipped."""
     from realtime_er.resources import resource_dir
 
-    kinds = [kind for kind in Kind if kind is not Kind.FUSION]
+    kinds = [kind for kind in Kind if kind not in (Kind.DETECTOR, Kind.FUSION, Kind.MER)]
     own = [kind for kind in kinds if (out / f"compact-{kind.value}" / "card.json").is_file()]
     if not own:
         return resource_dir("assets") / "models"

@@ -1,4 +1,4 @@
-"""What belongs together: a model's weights and its card, and the four models of a bundle.
+"""What belongs together: a model's weights and its card, and the models of a bundle.
 
 A model is a folder with ``card.json`` and the files it names. The card says what goes in, what
 comes out, what it was trained on, under which licence, and how well it does; loading checks the
@@ -20,7 +20,7 @@ from realtime_er.errors import SpecMismatch, WeightsMissing
 from realtime_er.messages import LABELS, FloatArray
 from realtime_er.resources import resource_dir
 
-KINDS = ("face", "speech", "text", "fusion")
+KINDS = ("detector", "face", "speech", "text", "fusion")
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,11 @@ def load_card(folder: Path, *, verify: bool = True) -> Card:
 
 
 def bundle_dir(bundle: str, kind: str, directory: str = "") -> Path:
-    """Folder of one model of a bundle, "compact-face" for instance."""
+    """Folder of one model of a bundle, "compact-face" for instance.
+
+    The face detector is the package's own in every bundle.
+    """
+    if kind == "detector":
+        return resource_dir("assets") / "models" / "compact-detector"
     root = Path(directory) if directory else resource_dir("assets") / "models"
     return root / f"{bundle}-{kind}"

@@ -7,12 +7,18 @@ and optional standardisation of the inputs, off (and outside the state dict) unl
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
+
 Gate = Literal["softmax", "sigmoid"]
+WHAT = "an MER fusion head"
 
 
 class GatedFeatureLayer(nn.Module):
@@ -68,6 +74,9 @@ class GatedAttentionFusion(nn.Module):
             data), or "sigmoid" as the publication's figure shows.
         standardise: Whether inputs are shifted and scaled by buffers first (see
             :meth:`set_standardisation`).
+
+    Raises:
+        ValueError: ``gate`` is neither of the two.
     """
 
     def __init__(
@@ -83,6 +92,8 @@ class GatedAttentionFusion(nn.Module):
         standardise: bool = False,
     ) -> None:
         super().__init__()
+        if gate not in get_args(Gate):
+            raise ValueError(f"gate must be one of {list(get_args(Gate))}, got {gate!r}")
         self.fc_audio = nn.Linear(audio_dim, audio_dim)
         self.fc_video = nn.Linear(face_dim, face_dim)
         self.fc_text = nn.Linear(text_dim, text_dim)
@@ -136,3 +147,84 @@ class GatedAttentionFusion(nn.Module):
         u = self.dropout(self.fc_avt(h))
         logits: Tensor = self.classifier(u)
         return logits
+
+
+def probabilities(logits: Tensor, *, multi_label: bool = False) -> Tensor:
+    """Softmax of logits [N, C], or where a row may carry several labels, each one's sigmoid.
+
+    A label is there at a sigmoid of 0.5 or more.
+    """
+    return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
+
+
+def head_from_state(
+    state: Mapping[str, Tensor],
+    path: Path,
+    *,
+    gate: Gate = "softmax",
+    dropout: float = 0.1,
+) -> GatedAttentionFusion:
+    """The head that a state_dict belongs to; its sizes are read from the tensors.
+
+    Args:
+        state: Name to tensor, published names.
+        path: Where it came from, for messages.
+        gate: Cannot be read from the tensors; published ones need "softmax".
+        dropout: Probability in training.
+
+    Returns:
+        The head, in evaluation mode.
+
+    Raises:
+        SpecMismatch: It is another model's, or incomplete.
+        ValueError: ``gate`` is neither of the two.
+    """
+    classes = require(state, "classifier.weight", WHAT, path)
+    sizes = {
+        name: int(require(state, f"fc_{name}.weight", WHAT, path).shape[0])
+        for name in ("video", "audio", "text")
+    }
+    return fill_module(
+        lambda: GatedAttentionFusion(
+            sizes["video"],
+            sizes["audio"],
+            sizes["text"],
+            int(classes.shape[1]),
+            int(classes.shape[0]),
+            dropout,
+            gate,
+            standardise="face_shift" in state,
+        ),
+        state,
+        WHAT,
+        path,
+    )
+
+
+def load_head(path: Path, *, gate: Gate = "softmax", dropout: float = 0.1) -> GatedAttentionFusion:
+    """Reads a fusion checkpoint, published or saved here (see :func:`head_from_state`).
+
+    Raises:
+        WeightsMissing: There is no such file.
+        SpecMismatch: It is no state_dict, or another model's.
+    """
+    return head_from_state(read_state(path), path, gate=gate, dropout=dropout)
+
+
+def save_head(head: GatedAttentionFusion, path: Path) -> None:
+    """Writes a head's tensors under their published names.
+
+    Args:
+        head: What to write.
+        path: ``.safetensors``; or ``.pt``, ``.pth`` for a bare state_dict as the published ones.
+
+    Raises:
+        ValueError: ``path`` ends in neither.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    elif path.suffix in (".pt", ".pth"):
+        torch.save(state, path)
+    else:
+        raise ValueError(f"{path}: must end in .safetensors, .pt or .pth")

@@ -1,7 +1,7 @@
 """Face detectors behind one interface.
 
-``YuNetDetector`` is better and faster but needs a model file; ``HaarDetector`` needs nothing beyond
-OpenCV's wheel. Both are owned by the face thread.
+``CompactDetector`` ships with the package; ``YuNetDetector``, its teacher, needs a model file;
+``HaarDetector`` needs nothing beyond OpenCV's wheel. All are owned by the face thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 import platformdirs
 
 from realtime_er.config import FaceConfig
-from realtime_er.errors import ModelError, WeightsMissing
+from realtime_er.encoders.bundle import bundle_dir, load_card
+from realtime_er.encoders.runtimes import onnx_session
+from realtime_er.errors import ModelError, SpecMismatch, WeightsMissing
 from realtime_er.messages import FloatArray, ImageArray
 
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
@@ -35,7 +37,7 @@ class FaceDetector(Protocol):
 
     @property
     def name(self) -> str:
-        """Key of the crop rule in the face encoder's card: "yunet" or "haar"."""
+        """Key of the crop rule in the face encoder's card: "compact", "yunet" or "haar"."""
         ...
 
     def detect(self, image: ImageArray) -> list[Detection]:
@@ -94,6 +96,85 @@ class YuNetDetector:
         return _largest_first(found)
 
 
+class CompactDetector:
+    """The package's own single-shot network: boxes and five landmarks, in YuNet's manner.
+
+    Args:
+        folder: The model's folder; None for the one that ships with the package.
+        longest_px: Pictures are shrunk to this; None for what the card says.
+        min_score: Least score of a face; None for what the card says.
+        threads: ONNX Runtime's threads within one operator.
+
+    Raises:
+        WeightsMissing: the folder lacks its card or model.
+        SpecMismatch: the card contradicts the model, or is not a detector's.
+    """
+
+    name = "compact"
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        longest_px: int | None = None,
+        min_score: float | None = None,
+        threads: int = 1,
+    ) -> None:
+        card = load_card(bundle_dir("compact", "detector") if folder is None else folder)
+        if card.kind != "detector":
+            raise SpecMismatch(f"{card.folder}: a {card.kind} model, not a face detector")
+        try:
+            contract = card.raw["input"]
+            self._longest_px = int(contract["longest_px"] if longest_px is None else longest_px)
+            self._least_px = int(contract["least_px"])
+            self._multiple_px = int(contract["multiple_px"])
+            decision = card.raw["decision"]
+            self._min_score = float(decision["min_score"] if min_score is None else min_score)
+            self._most_overlap = float(decision["most_overlap"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecMismatch(f"{card.folder}: card lacks {error}") from error
+        self._session = onnx_session(card.path, threads)
+        if [node.name for node in self._session.get_inputs()] != ["image"]:
+            raise SpecMismatch(f"{card.path}: its inputs are not those of its card")
+
+    def detect(self, image: ImageArray) -> list[Detection]:
+        """Faces in a uint8 BGR image."""
+        small, factor = _shrink(image, self._longest_px)
+        if max(image.shape[:2]) < self._least_px:
+            # Of a tiny picture the padding would be a large part.
+            factor = self._least_px / max(image.shape[:2])
+            small = np.asarray(cv2.resize(image, None, fx=factor, fy=factor), np.uint8)
+        below, beside = (-size % self._multiple_px for size in small.shape[:2])
+        if below or beside:
+            small = np.asarray(
+                cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
+            )
+        score, box, points = self._session.run(["score", "box", "points"], {"image": small})
+        rows, columns = np.nonzero(score >= self._min_score)
+        kept: list[Detection] = []
+        for place in np.argsort(-score[rows, columns], kind="stable"):
+            at = rows[place], columns[place]
+            left, top, width, height = (float(value) / factor for value in box[at])
+            found = Detection(
+                (left, top, width, height),
+                float(score[at]),
+                (points[at] / np.float32(factor)).reshape(5, 2).astype(np.float32),
+            )
+            if all(_shared(found.box_px, other.box_px) <= self._most_overlap for other in kept):
+                kept.append(found)
+        return _largest_first(kept)
+
+
+def _shared(
+    first: tuple[float, float, float, float], second: tuple[float, float, float, float]
+) -> float:
+    """Common area as a share of the smaller box: a face within a face is one face."""
+    width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
+    height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
+    smaller = min(first[2] * first[3], second[2] * second[3])
+    return max(0.0, width) * max(0.0, height) / max(smaller, 1e-6)
+
+
 class HaarDetector:
     """OpenCV's frontal-face cascade "alt2", which ships in the wheel: boxes only.
 
@@ -138,17 +219,20 @@ def find_yunet(config: FaceConfig) -> Path | None:
 
 
 def make_detector(config: FaceConfig) -> FaceDetector:
-    """The detector that the configuration asks for; ``auto`` takes the best whose file is there.
+    """The detector that the configuration asks for; ``auto`` is YuNet where its file is, else our own.
 
     Raises:
-        WeightsMissing: YuNet is asked for and its file is not there.
+        WeightsMissing: YuNet is asked for and its file is not there, or the package's own is gone.
+        SpecMismatch: the package's own detector is not what its card says.
     """
+    if config.detector == "haar":
+        return HaarDetector(min_face_px=config.min_face_px)
+    if config.detector == "compact":
+        return CompactDetector()
     yunet = find_yunet(config)
     if config.detector == "yunet" and yunet is None:
         raise WeightsMissing(
             f"face.detector is 'yunet' but {YUNET_FILE} was not found; set face.detector_path, "
-            "or face.detector = 'haar', which needs no file"
+            "or face.detector = 'compact', the package's own"
         )
-    if yunet is not None and config.detector != "haar":
-        return YuNetDetector(yunet)
-    return HaarDetector(min_face_px=config.min_face_px)
+    return CompactDetector() if yunet is None else YuNetDetector(yunet)

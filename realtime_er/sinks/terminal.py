@@ -17,7 +17,15 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from realtime_er.messages import LABELS, MODALITIES, Absence, Estimate, Health, Snapshot
+from realtime_er.messages import (
+    LABELS,
+    MODALITIES,
+    Absence,
+    Estimate,
+    Health,
+    RecordingStatus,
+    Snapshot,
+)
 from realtime_er.palette import COLOURS
 
 REFRESH_HZ = 8.0
@@ -27,6 +35,7 @@ MIN_WIDTH = 60
 _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TRANSCRIPT_LINES = 3
+_LOW_DISK_S = 300.0
 _PRESENT = {"face": "present", "audio": "speaking", "text": "words"}
 _BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
 _FULL_CONTRIBUTION = 0.5  # a contribution of this size fills its half of the bar
@@ -212,7 +221,22 @@ def _health(health: Health, width: int) -> Text:
     return _one_line(text, width)
 
 
+def recording_warning(recording: RecordingStatus | None) -> str:
+    """What is to be said of a recording in one line; empty while it goes well."""
+    if recording is None:
+        return ""
+    if recording.failure:
+        return f"recording {recording.folder}: {recording.failure}"
+    if recording.left_s is not None and recording.left_s < _LOW_DISK_S:
+        minutes, seconds = divmod(int(recording.left_s), 60)
+        return f"recording {recording.folder}: the disk has room for {minutes}:{seconds:02d} more"
+    return ""
+
+
 def _notice(snapshot: Snapshot, width: int) -> Text:
+    warning = recording_warning(snapshot.recording)
+    if warning:
+        return _one_line(Text(f" {warning}", "bold red"), width)
     if snapshot.notices:
         return _one_line(Text(f" {snapshot.notices[-1]}", "yellow"), width)
     return _one_line(Text(" how it reads, not what anybody feels; Ctrl-C ends", "dim"), width)

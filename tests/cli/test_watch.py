@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from realtime_er.cli import watch as watch_module
+from realtime_er.cli.follow import DiskWarning
 from realtime_er.cli.watch import Unattended, live_controls
 from realtime_er.cli.window_recording import WindowRecording
 from realtime_er.clock import VirtualClock
@@ -219,3 +220,16 @@ def test_a_folder_that_nobody_named_bears_the_date(tmp_path, monkeypatch):
         recording.record(True)
     assert [folder.parent.name for folder in session.recorded] == ["recordings"]
     assert session.recorded[0].is_dir()
+
+
+def test_without_a_window_a_full_disk_is_said_once(capsys):
+    warning = DiskWarning()
+    low = RecordingStatus("s1", 0.0, 10, 100.0)
+    for time_s in (0.1, 0.2, 2.2, 4.3):
+        if warning.due(time_s):
+            warning.look(low if time_s < 4 else RecordingStatus("s1", 0.0, 10, 0.0, "disk full"))
+    warning.look(None)
+    assert capsys.readouterr().err.splitlines() == [
+        "note: recording s1: the disk has room for 1:40 more",
+        "note: recording s1: disk full",
+    ]

@@ -1,12 +1,13 @@
 """The dashboard, rendered to text."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from realtime_er.messages import LABELS, MODALITIES, Absence, Health
+from realtime_er.messages import LABELS, MODALITIES, Absence, Health, RecordingStatus
 from realtime_er.sinks.terminal import Dashboard, bar, leading, render, sparkline
 from tests.sinks.samples import make_estimate, make_final, make_snapshot
 
@@ -168,3 +169,12 @@ def test_dashboard_draws_on_a_terminal_only():
 
 def test_samples_are_what_the_messages_promise():
     assert np.isclose(make_estimate(1).probabilities.sum(), 1.0)
+
+
+def test_a_recording_in_trouble_takes_the_last_line():
+    low = replace(make_snapshot(make_estimate(1)), recording=RecordingStatus("s1", 0.0, 10, 125.0))
+    assert "recording s1: the disk has room for 2:05 more" in shown(low)
+    ended = replace(low, recording=RecordingStatus("s1", 0.0, 10, 0.0, "the disk is full"))
+    assert "recording s1: the disk is full" in shown(ended)
+    fine = replace(low, recording=RecordingStatus("s1", 0.0, 10, 5000.0))
+    assert "s1" not in shown(fine)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QEventLoop, Qt, QTimer
+from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
@@ -94,7 +94,7 @@ def show(
         message: Instead of the demo screen's content while it is not empty ("Starting again").
 
     Raises:
-        ConfigError: the screenshot cannot be written.
+        ConfigError: the screenshot cannot be written, or it ended before its time.
     """
     application()
     _Show(controls, pump, look, message).run()
@@ -115,6 +115,7 @@ class _Show:
         self._theme = THEMES[look.theme]
         self._loop = QEventLoop()
         self._fault: BaseException | None = None
+        self._saved = False
         self._ticking = False
         self._window = Window(controls, title=look.title, theme=self._theme)
         self._window.closed.connect(self._loop.quit)
@@ -142,9 +143,16 @@ class _Show:
                 if widget is not None:
                     widget.hide()
                     widget.deleteLater()
-            application().processEvents()
+            # By its name, since without a loop that runs nothing else deletes; and what the widgets
+            # hold (a session, a sound device) must not wait for the end of Python.
+            application().sendPostedEvents(None, QEvent.Type.DeferredDelete)
         if self._fault is not None:
             raise self._fault
+        if self._look.screenshot is not None and not self._saved:
+            raise ConfigError(
+                f"--screenshot {self._look.screenshot}: not taken, since it ended before;"
+                " choose an earlier second with --after"
+            )
 
     def _begin(self) -> None:
         if self._look.size_px is not None:
@@ -186,12 +194,14 @@ class _Show:
         target = self._look.screenshot
         if target is not None and self._controls.snapshot().now_s >= self._look.after_s:
             save_widget(shown, target)
+            self._saved = True
             self._loop.quit()
 
     def _to_kiosk(self) -> None:
         if self._kiosk is None:
-            self._kiosk = Kiosk(self._controls.snapshot, theme=self._theme)
+            self._kiosk = Kiosk(self._controls.snapshot, theme=self._theme, title=self._look.title)
             self._kiosk.left.connect(self._to_window)
+            self._kiosk.closed.connect(self._loop.quit)
         size_px = self._look.size_px
         if size_px is None and QGuiApplication.platformName() == "offscreen":
             size_px = _NO_SCREEN_PX
@@ -206,6 +216,7 @@ class _Show:
 
     def _to_window(self) -> None:
         self._window.show()
+        self._window.activateWindow()
         if self._kiosk is not None:
             self._kiosk.hide()
 
@@ -220,10 +231,11 @@ class _Show:
         if old is not None:
             old.deleteLater()
         dialog = self._dialogs[name] = make()
-        # Without a window manager the keyboard would not come back by itself.
+        # Without a window manager the keyboard would neither go there nor come back by itself.
         dialog.finished.connect(self._window.activateWindow)
         dialog.show()
         dialog.raise_()
+        dialog.activateWindow()
 
     def _failed(
         self,

@@ -8,6 +8,9 @@ PANELS = ("picture", "scores", "now", "traces", "over_time", "sound", "words", "
 """Every panel of the window; "transport" comes with a replay."""
 
 
+_NARROW = 950  # nominal pixels: in less the health strip needs two lines
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
     """A rectangle in whole pixels."""
@@ -32,7 +35,7 @@ def arrange(width: int, height: int, unit: float, transport: bool) -> dict[str, 
     """Panel -> its place in a window of this size; ``unit`` is pixels per nominal pixel."""
     gap, margin = round(12 * unit), round(14 * unit)
     portrait = height > 0.95 * width
-    strip = round((46 if portrait else 26) * unit)
+    strip = round((46 if portrait or width < _NARROW * unit else 26) * unit)
     found: dict[str, Area] = {}
     bottom = height - round(6 * unit) - strip
     found["health"] = Area(margin, bottom, width - 2 * margin, strip)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from realtime_er.errors import RealtimeERError
 from realtime_er.sinks.display.controls import Annotator, Controls, Transport
@@ -54,7 +55,14 @@ class Commands:
         if controls.annotator is not None:
             annotator = controls.annotator
             text = "take back the newest annotation"
-            found.append(Binding(("N",), "N", "write a note on this moment", write_note))
+
+            def note() -> None:
+                if annotator.keys():
+                    write_note()
+                else:
+                    self._say("A note belongs to a recording; R starts one")
+
+            found.append(Binding(("N",), "N", "write a note on this moment", note))
             found.append(Binding(("U",), "U", text, lambda: self._undo(annotator)))
         return found
 
@@ -100,7 +108,9 @@ class Commands:
 
     def _mute(self) -> None:
         if self._controls.set_muted is not None:
-            self._controls.set_muted(not self._controls.snapshot().muted)
+            muted = not self._controls.snapshot().muted
+            self._controls.set_muted(muted)
+            self._say("The microphone is muted" if muted else "The microphone listens again")
 
     def _record(self) -> None:
         if self._controls.record is None:
@@ -126,17 +136,19 @@ class Commands:
     def press(self, name: str) -> None:
         """A key that is none of the window's went down; ``name`` is Qt's, in capitals."""
         annotator, key = self._controls.annotator, name.lower()
-        if annotator is not None and annotator.press(key, *self.moment()):
-            self._held.add(key)
-            self._changed()
+        with self._told():
+            if annotator is not None and annotator.press(key, *self.moment()):
+                self._held.add(key)
+                self._changed()
 
     def release(self, name: str) -> None:
         """A key went up."""
         annotator, key = self._controls.annotator, name.lower()
         if annotator is not None and key in self._held:
             self._held.discard(key)
-            annotator.release(key, *self.moment())
-            self._changed()
+            with self._told():
+                annotator.release(key, *self.moment())
+                self._changed()
 
     def release_all(self) -> None:
         """The window lost the keyboard: keys that are held now go up unseen."""
@@ -146,13 +158,23 @@ class Commands:
     def keep_note(self, text: str, shown_s: float, frame_index: int | None) -> None:
         """A note was written."""
         if self._controls.annotator is not None:
-            self._controls.annotator.note(text, shown_s, frame_index)
-            self._changed()
+            with self._told():
+                self._controls.annotator.note(text, shown_s, frame_index)
+                self._changed()
 
     def _undo(self, annotator: Annotator) -> None:
-        what = annotator.undo()
-        self._say(f"taken back: {what}" if what else "there is nothing to take back")
-        self._changed()
+        with self._told():
+            what = annotator.undo()
+            self._say(f"taken back: {what}" if what else "there is nothing to take back")
+            self._changed()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A mark that cannot be written (disk full) is said; the live view goes on."""
+        try:
+            yield
+        except RealtimeERError as error:
+            self._say(str(error))
 
     # --- replay -------------------------------------------------------------------------------
 

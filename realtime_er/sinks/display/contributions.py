@@ -16,7 +16,7 @@ from realtime_er.sinks.display.shown import Shown
 from realtime_er.sinks.display.status import Chip, chips
 from realtime_er.sinks.display.theme import Style
 from realtime_er.sinks.display.timeplot import EndLabel, TimePlot
-from realtime_er.sinks.display.traces import MAX_POINTS, STALE_S
+from realtime_er.sinks.display.traces import MAX_POINTS, stale_s
 
 MODALITY_NAMES = {"face": "Face", "audio": "Voice", "text": "Words"}
 """Modality -> what people call it."""
@@ -151,7 +151,7 @@ class ContributionTraces(TimePlot):
         else:
             values = found.contributions[:, :, LABELS.index(shown.about)]
         labels = []
-        if len(values) and shown.end_s - found.times_s[-1] <= STALE_S * group:
+        if len(values) and shown.end_s - found.times_s[-1] <= stale_s(shown, group):
             labels = [
                 EndLabel(
                     float(value), MODALITY_NAMES[m], signed(float(value)), MODALITY_COLOURS[m], True

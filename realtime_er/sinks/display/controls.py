@@ -101,8 +101,8 @@ class Controls:
     """What can be done; None where that does not exist, and then no key or button offers it.
 
     All are called on the main thread and return at once; ``record`` returns what to tell the user.
-    ``change_device`` raises
-    ``realtime_er.errors.SourceError`` with one clear line when there is no such device.
+    ``change_device`` raises ``realtime_er.errors.SourceError`` with one clear line when there is no
+    such device.
     """
 
     snapshot: Callable[[], Snapshot]

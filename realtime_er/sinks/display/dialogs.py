@@ -216,6 +216,7 @@ class DevicesDialog(QDialog):
             self._fill(stream)  # the box shows again what is really in use
             self.problem.setText(" ".join(str(error).split()))
         else:
+            self.address.clear()
             self.reload()
 
     def _set_muted(self, muted: bool) -> None:

@@ -16,6 +16,7 @@ from realtime_er.messages import LABELS, MODALITIES, Estimate, Snapshot
 MEMORY_S = 600.0
 _ESTIMATES_HZ = 10.0
 _BLOCKS_HZ = 50.0
+_PERIODS = 50
 _HOLE_BLOCKS = 2.5  # a pause of more blocks than this is a hole in the sound
 
 
@@ -177,6 +178,12 @@ class History:
         """Session time of the newest estimate."""
         return float(self._scores.rows[-1, 0]) if len(self._scores) else None
 
+    @property
+    def period_s(self) -> float:
+        """Time between two estimates, from the newest of them."""
+        times_s = self._scores.rows[-_PERIODS:, 0]
+        return float(np.median(np.diff(times_s))) if len(times_s) > 2 else 1 / _ESTIMATES_HZ
+
     def scores(self, start_s: float, end_s: float, group: int = 1) -> Scores:
         """What is remembered of [start_s, end_s], ``group`` estimates taken together."""
         rows = self._scores.rows
@@ -185,7 +192,7 @@ class History:
         # while time goes on, or the thinned line would flicker.
         first = max(0, int(first) - 1)
         if group > 1 and first < len(rows):
-            first -= round(rows[first, 0] * _ESTIMATES_HZ) % group
+            first -= round(rows[first, 0] / self.period_s) % group
             first = max(0, first)
         part = thinned(rows[first:last], group)
         return Scores(part[:, 0], part[:, 1:8], part[:, 8:].reshape(-1, 3, len(LABELS)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QImage, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from realtime_er.messages import Snapshot
@@ -41,16 +41,25 @@ class Kiosk(QWidget):
     Args:
         snapshot: Asked at each ``refresh``.
         theme: Colours.
+        title: Of the window.
         parent: Qt's parent; None makes it a window of its own.
     """
 
     left = Signal()
     """F11 or Esc was pressed: the person wants to leave the demo screen."""
+    closed = Signal()
+    """The system closed it (Alt+F4): that ends the session, as it does in the window."""
 
     def __init__(
-        self, snapshot: Callable[[], Snapshot], *, theme: Theme, parent: QWidget | None = None
+        self,
+        snapshot: Callable[[], Snapshot],
+        *,
+        theme: Theme,
+        title: str = "realtime_er",
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        self.setWindowTitle(title)
         self._ask = snapshot
         self._style = KioskStyle(theme)
         self._style.fit(self.width(), self.height())
@@ -112,6 +121,11 @@ class Kiosk(QWidget):
             self.left.emit()
         else:
             event.ignore()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Say that it was closed."""
+        event.accept()
+        self.closed.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Re-flow."""

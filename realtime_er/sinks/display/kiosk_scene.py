@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from realtime_er.messages import LABELS, MODALITIES, Absence, Estimate, Hypothesis, Snapshot
+from realtime_er.messages import LABELS, MODALITIES, Absence, Hypothesis, Snapshot
+from realtime_er.sinks.display.shown import how_sure, leading
 
 DISCLAIMER = "how it reads, not what anybody feels"
 WAKING = "Waking up ..."
@@ -17,7 +18,6 @@ RECORDED = "being recorded"
 INVITATION = ("Come closer", "and say something")
 TITLES = {"face": "face", "audio": "voice", "text": "words"}
 
-_SURE_FROM = ((0.65, "quite sure"), (0.45, "fairly sure"), (0.0, "a little unsure"))
 # A contribution of this size draws the largest circle; smaller than the second: none worth showing.
 _FULL_CONTRIBUTION = 0.4
 _LEAST_CONTRIBUTION = 0.02
@@ -107,13 +107,6 @@ class Scene:
     recorded: bool
 
 
-def leading(estimate: Estimate | None) -> str | None:
-    """The label with the highest score, also while the estimate abstains; None without scores."""
-    if estimate is None or bool(np.isnan(estimate.probabilities).all()):
-        return None
-    return estimate.label or LABELS[int(np.nanargmax(estimate.probabilities))]
-
-
 def scene_of(snapshot: Snapshot) -> Scene:
     """What the demo screen says about ``snapshot``. Any thread."""
     estimate, lead = snapshot.estimate, leading(snapshot.estimate)
@@ -124,7 +117,7 @@ def scene_of(snapshot: Snapshot) -> Scene:
             word, sure_words = NOT_SURE, f"perhaps {lead}"
         else:
             caption, word, label = "reads as", lead, lead
-            sure_words = next(words for least, words in _SURE_FROM if sure >= least)
+            sure_words = how_sure(sure)
     spoken, opacity = _spoken(snapshot)
     return Scene(
         caption=caption,

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from realtime_er.messages import LABELS, Estimate
 from realtime_er.palette import COLOURS
-from realtime_er.sinks.display.shown import Shown, leading
+from realtime_er.sinks.display.shown import Shown, how_sure, leading
 from realtime_er.sinks.display.theme import Style
 
 _LEFT_VCENTER = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -21,13 +21,6 @@ _RIGHT_VCENTER = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 def percent(value: float) -> str:
     """A probability for people; a dash where there is none."""
     return "\N{EN DASH}" if math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def how_sure(confidence: float) -> str:
-    """A probability in words."""
-    if confidence >= 0.75:
-        return "very sure"
-    return "quite sure" if confidence >= 0.5 else "fairly sure"
 
 
 def headline(estimate: Estimate | None) -> tuple[str, str, str]:

@@ -41,6 +41,14 @@ class Shown:
         return self.snapshot.estimate is not None and self.snapshot.estimate.label is not None
 
 
+_SURE_FROM = ((0.75, "very sure"), (0.5, "quite sure"), (0.4, "fairly sure"))
+
+
+def how_sure(confidence: float) -> str:
+    """A probability in words, the same in the window and on the demo screen."""
+    return next((words for least, words in _SURE_FROM if confidence >= least), "a little unsure")
+
+
 def leading(estimate: Estimate | None) -> str | None:
     """The label with the highest score, also while the estimate abstains; None without scores."""
     if estimate is None or bool(np.isnan(estimate.probabilities).all()):

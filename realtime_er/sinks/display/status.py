@@ -20,6 +20,9 @@ PRESENT = {"face": "present", "audio": "speaking", "text": "heard"}
 BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
 """Absences that somebody should look after."""
 
+_NO_PICTURES = (Absence.OFF, Absence.LOST, Absence.ENDED)
+"""With these no new pictures come, whatever the rate of the last ones was."""
+
 LOW_SPACE_S = 600.0
 """A recording that has room for less than this is warned about."""
 
@@ -118,7 +121,9 @@ def health_items(shown: Shown) -> tuple[Item, ...]:
         ages.append(f"{name} {_ms(age_s)}")
     items.append((f"evidence: {', '.join(ages)}", "faint"))
     items.append((f"{health.estimates_hz:.0f} scores/s", "faint"))
-    items.append((f"{health.video_fps:.0f} fps", "faint"))
+    films = snapshot.frame is not None and snapshot.states.get("face") not in _NO_PICTURES
+    fps = f"{health.video_fps:.0f}" if films else "\N{EN DASH}"
+    items.append((f"{fps} fps", "faint"))
     items.append(_drops(health))
     return tuple(items)
 

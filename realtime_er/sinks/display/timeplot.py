@@ -26,6 +26,8 @@ LEFT_PX, GUTTER_PX, TOP_PX, BOTTOM_PX = 42.0, 112.0, 8.0, 20.0
 
 _DENSE = 1.7  # pixels per nominal pixel from which a line of one pixel is too thin
 
+_TAG_ROWS = 4  # the names of marks that are close together stand below each other
+
 Level = tuple[float, str]
 
 
@@ -58,6 +60,13 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     for place, position in zip(order, found, strict=True):
         result[place] = position
     return result
+
+
+def free_row(taken: list[float], left: float, right: float) -> int:
+    """The first row with room from ``left`` on; ``taken``, where each row ends, then knows of it."""
+    row = next((place for place, end in enumerate(taken) if end < left), len(taken))
+    taken[row : row + 1] = [right]
+    return row
 
 
 class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
@@ -229,6 +238,7 @@ class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         style, theme = self._style, self._style.theme
         painter.setFont(style.font(10.5))
         metrics = QFontMetricsF(painter.font())
+        taken: list[float] = []  # where the last tag of each row ends
         for mark in shown.marks:
             open_end_s = shown.now_s if mark.kind == "interval" else mark.start_s
             until_s = open_end_s if mark.end_s is None else mark.end_s
@@ -252,6 +262,8 @@ class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
                 left, ground.top(), metrics.horizontalAdvance(text) + style.px(10), style.px(16)
             )
             tag.moveRight(min(tag.right(), ground.right()))
+            row = free_row(taken, tag.left(), tag.right())
+            tag.translate(0.0, row % _TAG_ROWS * (tag.height() + 1.0))
             painter.fillRect(tag, mixed(mark.colour, theme.card, 0.35))
             painter.setPen(QColor(theme.text))
             painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, text)

@@ -17,8 +17,12 @@ from realtime_er.sinks.display.timeplot import EndLabel, TimePlot
 MAX_POINTS = 700
 """More estimates than this are taken together before they are drawn."""
 
-STALE_S = 0.6
-"""A curve whose last value is older than this has ended."""
+_STALE_S, _STALE_PERIODS = 0.6, 2.5
+
+
+def stale_s(shown: Shown, group: int) -> float:
+    """A curve whose last value is older than this has ended; ``group`` estimates make a point."""
+    return group * max(_STALE_S, _STALE_PERIODS * shown.history.period_s)
 
 
 class Traces(TimePlot):
@@ -42,7 +46,8 @@ class Traces(TimePlot):
         group = math.ceil(max(1, shown.history.n_estimates(start_s, end_s)) / MAX_POINTS)
         found = shown.history.scores(start_s, end_s, group)
         place = LABELS.index(shown.lead) if shown.lead else -1
-        labels = end_labels(found.times_s, found.scores, end_s, place, group)
+        old_s = stale_s(shown, group)
+        labels = end_labels(found.times_s, found.scores, end_s, place, old_s)
         self.emphasize(place)
         empty = "" if np.isfinite(found.scores).any() else "no scores yet"
         self.draw(shown, found.times_s, found.scores, labels, empty)
@@ -53,16 +58,16 @@ def end_labels(
     scores: np.ndarray[tuple[int, int], np.dtype[np.float64]],
     end_s: float,
     strong: int,
-    group: int,
+    old_s: float,
 ) -> list[EndLabel]:
-    """A label for each curve at its last value; not connected where it has ended before the end."""
+    """A label for each curve at its last value; not connected where that is older than ``old_s``."""
     known = np.isfinite(scores)
     labels = []
     for place, label in enumerate(LABELS):
         rows = np.flatnonzero(known[:, place])
         if not len(rows):
             continue
-        ended = bool(end_s - times_s[rows[-1]] > STALE_S * group)
+        ended = bool(end_s - times_s[rows[-1]] > old_s)
         value = float(scores[rows[-1], place])
         labels.append(
             EndLabel(value, label, "", COLOURS[label], place == strong and not ended, ended)

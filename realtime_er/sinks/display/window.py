@@ -6,6 +6,7 @@ times a second. Nothing in the pipeline waits for it. Main thread only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Window(QWidget):
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumSize(520, 480)
+        self.setMinimumSize(640, 480)
         self._controls = controls
         self._style = style = Style(theme)
         self._axis = TimeAxis()
@@ -148,6 +149,9 @@ class Window(QWidget):
             self._axis.newest()
             self._frozen = None
         self._show(live if self._frozen is None else self._frozen)
+        if self._frozen is not None and self._shown is not None:
+            # The strip is about the session, which goes on: who is recorded must see it.
+            self.health.show_health(replace(self._shown, snapshot=live))
 
     def _show(self, snapshot: Snapshot) -> None:
         annotator = self._controls.annotator
@@ -169,7 +173,8 @@ class Window(QWidget):
         self.scores.show_scores(shown)
         self.bars.show_now(shown)
         self.transcript.show_words(shown)
-        self.health.show_health(shown)
+        if not self.frozen:
+            self.health.show_health(shown)
         key = (start_s, end_s, shown.now_s, shown.lead, marks, self._history.newest_s, self.frozen)
         if key != self._times_key:
             self._times_key = key
@@ -216,7 +221,7 @@ class Window(QWidget):
         """The keys that exist here and what they do, for the list of keys."""
         annotator = self._controls.annotator
         return tuple((b.shown, b.text) for b in self._bindings if b.text) + tuple(
-            (key, f"mark {text}") for key, text in (annotator.keys() if annotator else ())
+            (key.upper(), f"mark {text}") for key, text in (annotator.keys() if annotator else ())
         )
 
     def _bind(self) -> tuple[Binding, ...]:

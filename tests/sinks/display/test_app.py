@@ -1,5 +1,8 @@
 """The loop that shows a session: it ends when it should, and hides no fault."""
 
+import gc
+import weakref
+
 import pytest
 
 pytest.importorskip("PySide6", reason="needs the `window` extra")
@@ -12,7 +15,7 @@ from realtime_er.errors import ConfigError, WorkerFault
 from realtime_er.session import Session
 from realtime_er.sinks.display import app as app_module
 from realtime_er.sinks.display.app import Look, application, show
-from realtime_er.sinks.display.controls import Controls
+from realtime_er.sinks.display.controls import Choices, Controls
 from realtime_er.sinks.display.kiosk import Kiosk
 from realtime_er.sinks.display.window import Window
 from tests.sinks.display import samples
@@ -67,6 +70,29 @@ def test_closing_the_window_ends_it():
     assert stage.looks < 20
 
 
+def test_closing_the_demo_screen_ends_it():
+    stage = Stage({4: lambda: visible(Kiosk)[0].close()}, end=1000)
+    run(stage, kiosk=True, title="the demo clip")
+    assert stage.looks < 20
+
+
+def test_nothing_is_left_of_it():
+    class Held:
+        pass
+
+    held = Held()
+    gone = weakref.ref(held)
+
+    def keep(_stream, held=held):
+        return Choices((), "")
+
+    stage = Stage({3: lambda: QTest.keyClick(visible(Window)[0], Qt.Key.Key_D)})
+    show(Controls(stage.snapshot, choices=keep), stage.pump, Look(size_px=SMALL))
+    del held, keep
+    gc.collect()
+    assert gone() is None
+
+
 def test_what_a_session_raises_comes_out():
     def fail():
         raise WorkerFault("the face thread failed")
@@ -115,6 +141,11 @@ def test_a_picture_is_saved_at_its_time_and_that_is_the_end(tmp_path):
     run(stage, screenshot=path, after_s=30.3)
     assert 5 <= stage.looks <= 8
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_was_not_taken_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"window.png: not taken, .*--after"):
+        run(Stage(end=5), screenshot=tmp_path / "window.png", after_s=60.0)
 
 
 def test_a_picture_that_cannot_be_written_is_said(tmp_path):

@@ -52,6 +52,20 @@ def test_a_pause_of_the_window_is_a_gap_and_not_a_line():
     assert 40.0 < found.times_s[gap][0] < 60.1
 
 
+@pytest.mark.parametrize("hop_s", [0.1, 0.25, 1.0])
+def test_thinned_lines_keep_their_points_at_any_tick_rate(hop_s):
+    slow = tuple(
+        replace(samples.make_estimate(k), index=k, time_s=k * hop_s)
+        for k in range(round(30 / hop_s))
+    )
+    snapshot = replace(samples.happy(30.0), history=slow, estimate=slow[-1])
+    history = History()
+    history.feed(snapshot)
+    assert history.period_s == pytest.approx(hop_s)
+    seen = [set(history.scores(start_s, 29.0, 4).times_s[1:-1]) for start_s in (8.0, 8.5, 9.25)]
+    assert seen[2] <= seen[1] <= seen[0]
+
+
 def test_time_that_goes_back_starts_anew():
     history = fed(80.0)
     assert history.feed(samples.happy(50.0))

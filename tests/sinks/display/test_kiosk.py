@@ -18,8 +18,10 @@ from realtime_er.sinks.display.kiosk_backdrop import Backdrop
 from realtime_er.sinks.display.kiosk_camera import CameraPanel, Picture
 from realtime_er.sinks.display.kiosk_layout import plan
 from realtime_er.sinks.display.kiosk_motion import FALL_S, PATIENCE_S, RISE_S, Presence
-from realtime_er.sinks.display.kiosk_scene import GREETING, NOT_SURE, leading, scene_of
+from realtime_er.sinks.display.kiosk_scene import GREETING, NOT_SURE, scene_of
 from realtime_er.sinks.display.kiosk_style import KioskStyle
+from realtime_er.sinks.display.scores import headline
+from realtime_er.sinks.display.shown import leading
 from realtime_er.sinks.display.theme import DARK, LIGHT, THEMES
 from tests.sinks.display import samples
 
@@ -127,9 +129,10 @@ def test_the_word_is_the_label_and_certainty_has_words():
     scene = scene_of(samples.happy(HAPPY_S))
     assert (scene.caption, scene.word, scene.label) == ("reads as", "Happy", "Happy")
     assert scene.sure == pytest.approx(samples.happy(HAPPY_S).estimate.confidence)
-    assert scene.sure_words == "quite sure"
-    doubtful = replace(samples.happy(HAPPY_S).estimate, confidence=0.35)
-    assert scene_of(replace(samples.happy(HAPPY_S), estimate=doubtful)).sure_words != "quite sure"
+    for confidence in (0.35, 0.45, 0.6, 0.9):
+        estimate = replace(samples.happy(HAPPY_S).estimate, confidence=confidence)
+        words = scene_of(replace(samples.happy(HAPPY_S), estimate=estimate)).sure_words
+        assert headline(estimate)[2].startswith(f"{words}, ")  # the window says the same
 
 
 def test_it_says_when_it_is_not_sure():

@@ -17,8 +17,8 @@ from realtime_er.sinks import terminal
 from realtime_er.sinks.display.contributions import ContributionBars, contributions_now, signed
 from realtime_er.sinks.display.history import History
 from realtime_er.sinks.display.picture import Picture, shrunk
-from realtime_er.sinks.display.scores import Scores, headline, how_sure, prior
-from realtime_er.sinks.display.shown import Shown, leading
+from realtime_er.sinks.display.scores import Scores, headline, prior
+from realtime_er.sinks.display.shown import Shown, how_sure, leading
 from realtime_er.sinks.display.sound import Sound
 from realtime_er.sinks.display.status import (
     BROKEN,
@@ -29,7 +29,8 @@ from realtime_er.sinks.display.status import (
     recording_items,
 )
 from realtime_er.sinks.display.theme import DARK, LIGHT, Style
-from realtime_er.sinks.display.traces import Traces
+from realtime_er.sinks.display.timeplot import free_row
+from realtime_er.sinks.display.traces import Traces, stale_s
 from realtime_er.sinks.display.transcript import Transcript
 from realtime_er.sinks.display.transport import SPEEDS, TransportBar, next_speed
 from tests.sinks.display import samples
@@ -71,7 +72,7 @@ def test_the_headline_reads_as_and_never_claims_to_know():
         "no face, no voice, no words",
     )
     assert headline(None)[0].startswith("starting")
-    assert len({how_sure(c) for c in (0.3, 0.6, 0.9)}) == 3
+    assert len({how_sure(c) for c in (0.3, 0.45, 0.6, 0.9)}) == 4
 
 
 def test_scores_without_their_contributions_are_the_prior():
@@ -138,6 +139,26 @@ def test_chips_say_what_the_terminal_says():
     assert chips({})[0].text == "waiting"
 
 
+# --- plots ------------------------------------------------------------------------------------
+
+
+def test_names_of_marks_that_are_close_stand_in_rows():
+    taken = []
+    assert [free_row(taken, left, left + 30) for left in (0, 10, 20, 35, 100)] == [0, 1, 2, 0, 0]
+
+
+@pytest.mark.parametrize(("hop_s", "ended"), [(0.1, True), (1.0, False)])
+def test_a_curve_ends_later_when_scores_are_rare(hop_s, ended):
+    slow = tuple(
+        replace(samples.make_estimate(k), index=k, time_s=k * hop_s)
+        for k in range(round(28 / hop_s))
+    )
+    history = History()
+    history.feed(replace(samples.happy(29.2), history=slow, estimate=slow[-1]))
+    shown = replace(shown_of("happy", 29.2), history=history)
+    assert (29.2 - slow[-1].time_s > stale_s(shown, 1)) is ended
+
+
 # --- health strip -----------------------------------------------------------------------------
 
 
@@ -149,7 +170,7 @@ def test_the_strip_shows_ages_rates_and_drops():
     assert "p95 81 ms" in said
     assert "voice 120 ms" in said
     assert "face \N{EN DASH}" in said
-    assert "0 fps" in said
+    assert "\N{EN DASH} fps" in said  # not the rate of the pictures before
     assert "dropped 3 frames" in said
     assert strip.notice.startswith("camera lost")
 

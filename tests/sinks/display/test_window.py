@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("pyqtgraph", reason="needs the `window` extra")
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QKeyEvent, QWheelEvent
+from PySide6.QtGui import QFontMetricsF, QKeyEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -107,6 +107,28 @@ def test_space_freezes_the_view_and_not_the_history(window, session):
     assert window.grab().toImage() != shown
 
 
+def test_a_frozen_view_still_says_that_it_is_recorded(window, session):
+    press(window, Key.Key_Space)
+    session.state, session.now_s = "recording", session.now_s + 1.0
+    window.refresh()
+    assert window.frozen
+    assert any("REC" in text for text in window.health.texts)
+    assert window.picture._shown.snapshot.recording is None
+
+
+def test_the_strip_has_room_for_its_figures_in_the_smallest_window(open_window):
+    smallest = (640, 480)
+    window = open_window(Session("recording").controls(), smallest)
+    assert (window.minimumWidth(), window.minimumHeight()) == smallest
+    strip, style = window.health, window._style
+    needed = sum(
+        QFontMetricsF(style.font(11.5, bold=True)).horizontalAdvance(text) + style.px(16)
+        for text in strip.texts
+    )
+    assert strip.height() > style.px(40)  # two lines
+    assert needed < 2 * strip.width() - style.px(100)
+
+
 def test_arrows_look_back_and_end_returns(window, session):
     for now_s in (80.0, 100.0, 120.0):
         session.now_s = now_s
@@ -189,10 +211,12 @@ def test_mute_and_record_toggle(open_window):
     ):
         session = Session(state)
         window = open_window(session.controls())
-        press(window, Key.Key_M, Key.Key_R)
-        assert session.muted == [muted]
+        press(window, Key.Key_R)
         assert session.recorded == [record]
         assert window.toast.text == ("recording into sessions/1" if record else "")
+        press(window, Key.Key_M)
+        assert session.muted == [muted]
+        assert window.toast.text.endswith("is muted" if muted else "listens again")
 
 
 def test_a_recording_that_cannot_begin_says_why(open_window):
@@ -322,6 +346,18 @@ def test_a_note_belongs_to_the_moment_it_was_begun_at(window, session):
 
 
 # --- replay -----------------------------------------------------------------------------------
+
+
+def test_a_note_without_a_recording_is_not_begun(window, session):
+    session.marks.pairs = ()
+    press(window, Key.Key_N)
+    assert not window._note.isVisible()
+    assert window.toast.text == "A note belongs to a recording; R starts one"
+
+
+def test_annotation_keys_are_listed_as_they_stand_on_the_keyboard(window, session):
+    session.marks.pairs = (("e", "event"),)
+    assert dict(window.keys())["E"] == "mark event"
 
 
 def test_a_replay_has_its_timeline_and_keys(open_window, session):

@@ -1,0 +1,188 @@
+"""The text encoder on written comments, spoken dialogue, and both as a recogniser writes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime_er.encoders.text import TextEncoder, fold_words
+from realtime_er.fusion.head import softmax
+from realtime_er.messages import LABELS
+from realtime_er.training.corpora.emorynlp import read_emorynlp
+from realtime_er.training.corpora.goemotions import read_goemotions
+from realtime_er.training.corpora.meld import read_meld, read_meld_episodes
+from realtime_er.training.corpora.text_rows import TextRow
+from realtime_er.training.evaluate import pictures
+from realtime_er.training.evaluate.report import SEED, Goal, Report, add_recalls
+from realtime_er.training.metrics import (
+    accuracy,
+    expected_calibration_error,
+    macro_f1,
+    unweighted_average_recall,
+    weighted_f1,
+)
+
+_FILLERS = ("um", "uh", "like", "you know", "i mean", "so")
+_MOST_LOSS = 0.03
+Logits = npt.NDArray[np.float64]
+
+
+def evaluate_text(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -> Report:
+    """Measures the text encoder on GoEmotions and MELD, and EmoryNLP where that part is there.
+
+    ``valid`` reads the corpora's dev parts.
+
+    Raises:
+        CorpusError: GoEmotions or MELD lack the part.
+        WeightsMissing: the model is not there.
+    """
+    encoder = TextEncoder(models_dir / "compact-text")
+    report = Report.of("text", split, encoder.card)
+    part = "test" if split == "test" else "dev"
+    corpora: dict[str, tuple[list[TextRow], str, Goal | None, str]] = {
+        "goemotions": (
+            [row for row in read_goemotions(data_dir, part) if row.label is not None],
+            "macro F1", Goal(0.60), "comments",
+        ),
+        "meld": (read_meld(data_dir, part), "weighted F1", Goal(0.55), "dialogues"),
+    }  # fmt: skip
+    if (data_dir / "emorynlp" / f"emorynlp_{part}_final.csv").is_file():
+        rows = _fresh_emorynlp(report, data_dir, part)
+        corpora["emorynlp"] = (rows, "weighted F1", None, "scenes")
+    for name, (rows, headline, goal, unit) in corpora.items():
+        if not rows:
+            continue
+        _add_corpus(report, encoder, name, rows, headline, goal, unit, out_dir, split)
+    texts = [row.text for row in corpora["meld"][0] if fold_words(row.text)][:300]
+    taken = []
+    for text in texts:
+        started_s = time.perf_counter()
+        encoder.encode(text)
+        taken.append(1000 * (time.perf_counter() - started_s))
+    report.add(
+        "one MELD utterance", "ms, median", float(np.median(taken)), n=len(taken),
+        goal=Goal(5, False),
+    )  # fmt: skip
+    size = encoder.card.path.stat().st_size / 1e6
+    report.add("model file", "MB", size, goal=Goal(12, False))
+    report.notes.append(
+        "With the corpus' prior: the label bias that the model learned on that corpus' training "
+        "part is added, as a classifier made for that corpus has it; without: as it runs live."
+    )
+    return report
+
+
+def _fresh_emorynlp(report: Report, data_dir: Path, part: str) -> list[TextRow]:
+    """EmoryNLP without the episodes whose lines the encoder has read as MELD's training part."""
+    every = read_emorynlp(data_dir, part)
+    if not (data_dir / "meld" / "train_sent_emo.csv").is_file():
+        report.notes.append("EmoryNLP: MELD train is not there, so episodes it shares stayed in.")
+        return every
+    rows = read_emorynlp(data_dir, part, skip_episodes=read_meld_episodes(data_dir, "train"))
+    report.notes.append(
+        f"EmoryNLP: {len(rows)} of {len(every)} utterances; the others are of episodes that stand "
+        "in MELD's training part, and the encoder may have read them."
+    )
+    return rows
+
+
+def _add_corpus(
+    report: Report,
+    encoder: TextEncoder,
+    name: str,
+    rows: Sequence[TextRow],
+    headline: str,
+    goal: Goal | None,
+    unit: str,
+    out_dir: Path,
+    split: str,
+) -> None:
+    truth = np.array([row.label for row in rows], np.int64)
+    groups = np.array([row.group for row in rows])
+    metric = macro_f1 if headline == "macro F1" else weighted_f1
+    bias = np.asarray(encoder.card.raw.get("corpus_bias", {}).get(name, [0.0] * len(LABELS)))
+    texts = [row.text for row in rows]
+    logits = read(encoder, texts)
+    on = f"{name} {split}"
+    forms: list[tuple[str, Logits]] = [(on, logits)]
+    if np.any(bias):
+        forms.append((f"{on}, with the corpus' prior", logits + bias))
+    for form, values in forms:
+        prediction = _top(values)
+        report.measure(
+            form, headline, metric, truth, prediction, unit=unit, groups=groups,
+            goal=goal,
+        )  # fmt: skip
+        for other, function in (
+            ("macro F1", macro_f1),
+            ("weighted F1", weighted_f1),
+            ("UAR", unweighted_average_recall),
+            ("accuracy", accuracy),
+        ):
+            if other != headline:
+                report.measure(form, other, function, truth, prediction, unit=unit, groups=groups)
+    add_recalls(report, on, LABELS, truth, _top(logits), unit="texts")
+    plain = metric(truth, _top(logits))
+    changes: dict[str, Callable[[str], str]] = {
+        "lower case, no punctuation": bare,
+        "lower case, fillers, a word in twenty lost": spoken,
+    }
+    for label, change in changes.items():
+        prediction = _top(read(encoder, [change(text) for text in texts]))
+        report.measure(
+            f"{on}, {label}", headline, metric, truth, prediction, unit=unit, groups=groups
+        )
+        report.add(
+            f"{on}, {label}", f"{headline} lost", plain - metric(truth, prediction),
+            n=len(rows), goal=Goal(_MOST_LOSS, False),
+        )  # fmt: skip
+    probabilities = softmax(logits)
+    gap = expected_calibration_error(truth, probabilities)
+    report.add(on, "expected calibration error", gap, n=len(rows), note="raw softmax")
+    report.pictures += [
+        pictures.confusion(
+            out_dir / f"text-{split}-{name}-confusion.png", on, LABELS, truth, _top(logits)
+        ),
+        pictures.reliability(
+            out_dir / f"text-{split}-{name}-reliability.png", "text encoder",
+            {on: (truth, probabilities)},
+        ),
+    ]  # fmt: skip
+
+
+def _top(logits: Logits) -> npt.NDArray[np.int64]:
+    return np.asarray(logits.argmax(axis=1), np.int64)
+
+
+def read(encoder: TextEncoder, texts: Sequence[str]) -> Logits:
+    """Logits float64 [N, 7] in project order; a text without a word counts as Neutral."""
+    found = np.full((len(texts), len(LABELS)), -20.0)
+    found[:, 0] = 0.0
+    place = [encoder.labels.index(label) for label in LABELS]
+    for index, text in enumerate(texts):
+        if fold_words(text):
+            found[index] = encoder.encode(text)[1][place]
+    return found
+
+
+def bare(text: str) -> str:
+    """The text as a plain recogniser would write it: lower case, no punctuation."""
+    kept = "".join(sign if sign.isalnum() or sign in "'\u2019" else " " for sign in text.lower())
+    return " ".join(kept.split())
+
+
+def spoken(text: str) -> str:
+    """``bare`` with fillers and with a word in twenty lost; the same text always changes alike."""
+    words = bare(text).split()
+    rng = np.random.default_rng([SEED, *text.encode()[:64]])
+    said: list[str] = []
+    for word in words:
+        if rng.random() < 0.06:
+            said.append(str(rng.choice(_FILLERS)))
+        if len(words) == 1 or rng.random() >= 0.05:
+            said.append(word)
+    return " ".join(said)

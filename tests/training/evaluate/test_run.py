@@ -1,0 +1,199 @@
+"""Every evaluation on made-up test parts, through the shipped models; and what is absent."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from realtime_er.cli import app
+from realtime_er.cli.evaluate import Name
+from realtime_er.errors import ConfigError, CorpusError
+from realtime_er.training.evaluate import NAMES, fusions, run
+from realtime_er.training.evaluate.faces import DISTURBANCES
+from realtime_er.training.evaluate.fusions import abstention_gain
+from realtime_er.training.evaluate.speech import sex_of
+from realtime_er.training.evaluate.texts import bare, spoken
+from tests.training.evaluate.conftest import write_ferplus
+
+
+@pytest.fixture
+def few_triples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusions, "TRIPLES", 70)
+    monkeypatch.setattr(fusions, "_FEWER", 35)
+    monkeypatch.setattr(fusions, "_DRAWS", 3)
+
+
+def test_face_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
+    (report,) = run("face", test_parts, "test", tmp_path)
+    rows = {(row.on, row.measure): row for row in report.rows}
+    head = rows["FER+ test, majority", "accuracy"]
+    assert head.n == 21
+    assert head.goal == ">= 0.87"
+    for name in DISTURBANCES:
+        assert ("FER+ test, majority, " + name, "UAR") in rows
+    assert any("nobody knows which faces it repeats" in note for note in report.notes)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "face-test.md", "face-test.json", "face-test-confusion.png", "face-test-reliability.png",
+    }  # fmt: skip
+
+
+def test_faces_that_stand_in_train_are_counted(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "test", 2, 1)
+    with np.load(tmp_path / "ferplus" / "test.npz") as archive:
+        images, votes = archive["images"], archive["votes"]
+    np.savez(tmp_path / "ferplus" / "train.npz", images=images[:5], votes=votes[:5])
+    (report,) = run("face", tmp_path, "test", tmp_path / "out")
+    rows = {row.on: row for row in report.rows if row.measure == "accuracy"}
+    assert rows["FER+ test, majority, no picture twice or in train"].n == 9
+    assert any(note.startswith("5 of 14 pictures") for note in report.notes)
+
+
+@pytest.mark.parametrize("name", list(DISTURBANCES))
+def test_disturbances_keep_the_shape_and_repeat_themselves(name: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)
+    changed = DISTURBANCES[name](images)
+    assert changed.shape == images.shape
+    assert changed.dtype == np.uint8
+    assert (changed != images).any()
+    np.testing.assert_array_equal(changed, DISTURBANCES[name](images))
+
+
+def test_speech_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
+    (report,) = run("speech", test_parts, "test", tmp_path)
+    rows = {(row.on, row.measure): row for row in report.rows}
+    on = "ravdess (English), 2 unheard speakers"
+    assert rows[on, "UAR, 8 classes"].n == 16
+    assert rows[f"{on}, women", "UAR"].n == 8
+    gap = rows["same sound in blocks of uneven lengths and at once", "largest difference"]
+    assert gap.met is True
+    assert rows["one second of sound", "ms of compute"].value > 0
+
+
+def test_text_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
+    (report,) = run("text", test_parts, "test", tmp_path)
+    rows = {(row.on, row.measure): row for row in report.rows}
+    assert rows["goemotions test", "macro F1"].n == 28
+    assert rows["meld test", "weighted F1"].n == 7
+    # Case and punctuation never reach the encoder.
+    lost = rows["goemotions test, lower case, no punctuation", "macro F1 lost"]
+    assert lost.value == 0.0
+    assert rows["model file", "MB"].met is True
+
+
+@pytest.mark.usefixtures("few_triples")
+def test_fusion_and_calibration_on_test_parts(test_parts: Path, tmp_path: Path) -> None:
+    (fusion,) = run("fusion", test_parts, "test", tmp_path)
+    rows = {(row.on, row.measure): row for row in fusion.rows}
+    assert sum(measure == "UAR" for _, measure in rows) == 7
+    assert rows["each of the seven subsets", "share answered"].value == 1.0
+    assert rows["other values where a modality is absent", "largest change"].value == 0.0
+    (calibration,) = run("calibration", test_parts, "test", tmp_path)
+    errors = [row for row in calibration.rows if row.measure == "expected calibration error"]
+    assert len(errors) == 7
+    assert all(0.0 <= row.value <= 1.0 and row.goal == "<= 0.03" for row in errors)
+
+
+@pytest.mark.usefixtures("few_triples")
+def test_all_says_what_it_could_not_measure(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "test", 2, 1)
+    reports = run("all", tmp_path, "test", tmp_path / "out")
+    assert [report.name for report in reports] == list(NAMES[:-1])
+    assert reports[0].rows
+    for report in reports[1:]:
+        assert not report.rows
+        assert report.notes[0].startswith("Not measured: ")
+    record = json.loads((tmp_path / "out" / "text-test.json").read_text(encoding="utf-8"))
+    assert record["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("face", "ferplus/test.npz"),
+        ("speech", "ravdess_speech"),
+        ("text", "goemotions"),
+        ("fusion", "ferplus/test.npz"),
+        ("detector", "clips"),
+        ("all", "ferplus/test.npz"),
+    ],
+)
+def test_absent_parts_are_named(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=said):
+        run(name, tmp_path, "test", tmp_path / "out")
+
+
+def test_a_test_part_without_its_actors_is_named(data_dir: Path, tmp_path: Path) -> None:
+    if (data_dir / "ravdess_speech" / "Actor_21").is_dir():
+        pytest.skip("the test actors are here")
+    with pytest.raises(CorpusError, match="Actor_21"):
+        run("speech", data_dir, "test", tmp_path)
+
+
+def test_folds_are_read_and_their_absence_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"speech-folds\.npz"):
+        run("speech", tmp_path, "folds", tmp_path)
+    rng = np.random.default_rng(0)
+    labels = ["neutral", "calm", "happy", "sad"] * 4
+    np.savez(
+        tmp_path / "speech-folds.npz",
+        ids=np.arange(16).astype(str),
+        corpus=np.array(["ravdess"] * 16),
+        speaker=np.array([f"ravdess-{1 + row // 4:02d}" for row in range(16)]),
+        label=np.array(labels),
+        logits=rng.normal(size=(16, 9)).astype(np.float32),
+    )
+    (report,) = run("speech", tmp_path, "folds", tmp_path)
+    assert report.rows[0].n == 16
+    assert report.rows[0].interval_95 is not None
+
+
+def test_refuses_unknown_names_and_splits(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="face, detector"):
+        run("faces", tmp_path)
+    with pytest.raises(ConfigError, match="valid, test"):
+        run("face", tmp_path, "train")
+    with pytest.raises(ConfigError, match="only speech"):
+        run("face", tmp_path, "folds")
+
+
+def test_names_of_the_command_and_of_the_function_agree() -> None:
+    assert [one.value for one in Name] == list(NAMES)
+
+
+def test_the_command_prints_the_table(test_parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(
+        app, ["evaluate", "text", "--data", str(test_parts), "--split", "test", "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "| goemotions test | macro F1 |" in result.output
+    assert (out / "text-test.json").is_file()
+
+
+def test_recogniser_like_texts() -> None:
+    assert bare("Oh, NO! I'm fine...") == "oh no i'm fine"
+    assert spoken("Stop!") in {"stop", *(f"{one} stop" for one in ("um", "uh", "like", "so"))} | {
+        "you know stop", "i mean stop",
+    }  # fmt: skip
+    text = "I really do not know what you are talking about. " * 3
+    assert spoken(text) == spoken(text)
+    assert spoken(text) != bare(text)
+
+
+def test_sexes_of_speakers() -> None:
+    assert [sex_of(one) for one in ("ravdess-21", "ravdess-22", "emodb-15", "emodb-16")] == [
+        "men", "women", "men", "women",
+    ]  # fmt: skip
+
+
+def test_abstaining_gains_what_the_doubtful_rows_cost() -> None:
+    labels = np.zeros(10, np.int64)
+    probabilities = np.full((10, 2), 0.5)
+    probabilities[:7] = (0.9, 0.1)
+    probabilities[7:] = (0.4, 0.6)
+    assert math.isclose(abstention_gain(labels, probabilities), 1.0 - 0.7)
