@@ -47,7 +47,7 @@ def demo(
 
     from rich.console import Console
 
-    from realtime_er.cli.watch import watch
+    from realtime_er.cli.watch import prepare, watch
     from realtime_er.messages import Estimate
     from realtime_er.resources import resource_dir
     from realtime_er.session import Session
@@ -58,6 +58,7 @@ def demo(
     session = Session(settled, source=MediaFile(clip, paced=True))
     estimates: list[Estimate] = []
     kind = shown.kind(terminal=Console().is_terminal)
+    prepare(kind)
     with session:
         watch(session, kind, shown, "the demo clip", seconds=seconds, kept=estimates)
     console = Console(highlight=False, stderr=as_json)

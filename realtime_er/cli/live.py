@@ -60,13 +60,14 @@ def live(
     from rich.console import Console
 
     from realtime_er.cli.first_start import understood
-    from realtime_er.cli.watch import live_controls, watch, watch_unattended
+    from realtime_er.cli.watch import live_controls, prepare, watch, watch_unattended
     from realtime_er.cli.window_recording import WindowRecording, default_rater
     from realtime_er.models import Models
     from realtime_er.recording.labels import load_labels
     from realtime_er.session import Session
 
     kind = shown.kind(terminal=Console().is_terminal)
+    prepare(kind)
     if not understood(kind, shown):
         return
     console = Console(highlight=False, stderr=as_json)

@@ -75,6 +75,14 @@ def watch(
             intake.take(estimate)
 
 
+def prepare(kind: Kind) -> None:
+    """Load Qt before the session begins: its import would hold the pipeline up for a second."""
+    if kind == "window":
+        from realtime_er.sinks.display.app import application
+
+        application()
+
+
 def look_only(session: Session) -> Controls:
     """Controls of a session whose devices are a file."""
     return Controls(session.snapshot, select_target=session.select_target)
