@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from realtime_er.decision import DecisionState
+from realtime_er.device_states import DeviceChange
 from realtime_er.messages import (
     Absence,
     Embedding,
@@ -20,7 +21,7 @@ from realtime_er.messages import (
     TrackedFace,
     Word,
 )
-from realtime_er.windows import BuilderState, DeviceChange, Transcribed
+from realtime_er.windows import BuilderState, Transcribed
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from realtime_er.messages import (
     VideoFrame,
 )
 from realtime_er.models import Models
+from realtime_er.muting import Muting
 from realtime_er.perception.face import FacePerception
 from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
 from realtime_er.sources.base import (
@@ -68,36 +69,6 @@ class Tap(Protocol):
     def offer(self, message: SourceMessage | Evidence | Estimate | Checkpoint) -> None:
         """Take a message. Any thread; those of the fusion thread come in order."""
         ...
-
-
-class _Muting:
-    """What a producer does with its sound while the microphone is muted. Producer thread.
-
-    Attributes:
-        silent: Whether the last message is not to be handed on.
-    """
-
-    def __init__(self, muted: Callable[[], bool]) -> None:
-        self.silent = False
-        self._muted = muted
-        self._held_back = False
-        self._end_s = 0.0
-
-    def pass_on(self, message: AudioBlock | Gap) -> Gap | None:
-        """Look at a message; returns the gap that muting made, once it is over."""
-        if isinstance(message, Gap):
-            self._end_s = max(self._end_s, message.end_s)
-            self.silent = False
-            return None
-        self.silent = self._muted()
-        if self.silent:
-            self._held_back = True
-            return None
-        start_s, self._end_s = self._end_s, message.end_s
-        if not self._held_back:
-            return None
-        self._held_back = False
-        return Gap("microphone", start_s, message.start_s, "muted")
 
 
 class Graph:
@@ -271,7 +242,7 @@ class Graph:
             (box, stage, tally if box in sinks else owner) for box, stage, owner in self._edges
         ]
 
-        muting = _Muting(lambda: self.muted)
+        muting = Muting(lambda: self.muted)
 
         def emit(message: SourceMessage) -> None:
             if isinstance(message, AudioBlock | Gap):

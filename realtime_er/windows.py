@@ -10,12 +10,13 @@ No threads and no clocks here: the fusion thread owns everything.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from realtime_er.config import Config
+from realtime_er.device_states import DeviceChange, DeviceStates
+from realtime_er.feature_cache import EPSILON_S, FeatureCache
 from realtime_er.fusion.head import FusionInput, statistics
 from realtime_er.messages import (
     MODALITIES,
@@ -27,10 +28,7 @@ from realtime_er.messages import (
     SpeechActivity,
 )
 
-# Half a microsecond: ticks and samples are compared in seconds, which carry rounding.
-_EPSILON_S = 5e-7
 _MUTED_AFTER_S = 1.0
-_MANY_CHANGES = 20
 # Below the quantisation noise of 16 bits.
 _DIGITAL_SILENCE_DBFS = -100.0
 
@@ -88,19 +86,6 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceChange:
-    """From ``time_s`` on a modality's device delivers nothing for this reason, or again (None).
-
-    ``what`` is "lost" or "muted": a microphone that is muted can be lost as well.
-    """
-
-    time_s: float
-    modality: str
-    what: str
-    reason: Absence | None
-
-
-@dataclass(frozen=True, slots=True)
 class BuilderState:
     """All that a ``WindowBuilder`` holds between two ticks; the fields are named as there."""
 
@@ -116,48 +101,6 @@ class BuilderState:
     voice: tuple[Embedding, ...]
     speech: tuple[SpeechActivity, ...]
     texts: tuple[Transcribed, ...]
-
-
-class FeatureCache:
-    """Embeddings of one modality in the order of their time; older than the horizon are dropped."""
-
-    def __init__(self, horizon_s: float) -> None:
-        self._horizon_s = horizon_s
-        self._items: deque[Embedding] = deque()
-
-    def add(self, embedding: Embedding) -> None:
-        """Add the newest embedding; one that is not newer than the last is refused.
-
-        Raises:
-            ValueError: its time does not increase.
-        """
-        if self._items and embedding.end_s <= self._items[-1].end_s:
-            raise ValueError(
-                f"{embedding.modality}: embedding at {embedding.end_s:.6f} s after "
-                f"{self._items[-1].end_s:.6f} s"
-            )
-        self._items.append(embedding)
-
-    def within(self, end_s: float) -> list[Embedding]:
-        """Those in ``(end_s - horizon_s, end_s]`` that were available by ``end_s``."""
-        start_s = end_s - self._horizon_s + _EPSILON_S
-        limit_s = end_s + _EPSILON_S
-        return [
-            item
-            for item in self._items
-            if start_s < item.end_s <= limit_s and item.available_s <= limit_s
-        ]
-
-    def forget_before(self, end_s: float) -> None:
-        """Drop what no tick from ``end_s`` on can use."""
-        while self._items and self._items[0].end_s <= end_s - self._horizon_s:
-            self._items.popleft()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[Embedding]:
-        return iter(self._items)
 
 
 class WindowBuilder:
@@ -198,7 +141,7 @@ class WindowBuilder:
             self._watermarks["audio"] = -np.inf
         if "audio" in enabled or "text" in enabled:
             self._watermarks["speech"] = -np.inf
-        self._changes: deque[DeviceChange] = deque()
+        self._devices = DeviceStates()
         self._counted_s = -np.inf
         self._newly_spoken: tuple[Embedding, ...] = ()
 
@@ -210,7 +153,7 @@ class WindowBuilder:
             live=self._live,
             next_index=self.next_index,
             watermarks=dict(self._watermarks),
-            changes=tuple(self._changes),
+            changes=self._devices.changes(),
             counted_s=self._counted_s,
             reports=tuple(self._reports),
             faces=tuple(self._faces),
@@ -225,7 +168,7 @@ class WindowBuilder:
         builder = cls(config, state.enabled, state.reasons, live=state.live)
         builder.next_index = state.next_index
         builder._watermarks = dict(state.watermarks)
-        builder._changes.extend(state.changes)
+        builder._devices = DeviceStates(state.changes)
         builder._counted_s = state.counted_s
         builder._reports.extend(state.reports)
         for embedding in state.faces:
@@ -250,7 +193,7 @@ class WindowBuilder:
     def _usable_from(self, time_s: float) -> float:
         """``time_s``, or the next open tick when its own has closed already."""
         closed_s = (self.next_index - 1) * self._config.tick.hop_s
-        return time_s if time_s > closed_s + _EPSILON_S else self.next_time_s
+        return time_s if time_s > closed_s + EPSILON_S else self.next_time_s
 
     def add_face(self, report: FaceReport) -> FaceReport:
         """Add what was seen in one frame; returns it with the availability it was given."""
@@ -298,35 +241,24 @@ class WindowBuilder:
 
     def set_lost(self, modality: str, reason: Absence | None, time_s: float) -> None:
         """A device went (reason) or came back (None): ticks do not wait for what is lost."""
-        self._changes.append(DeviceChange(time_s, modality, "lost", reason))
+        self._devices.set_lost(modality, reason, time_s)
 
     def set_muted(self, muted: bool, time_s: float) -> None:
         """The microphone was muted here, or is no longer."""
-        reason = Absence.MUTED if muted else None
-        self._changes.append(DeviceChange(time_s, "audio", "muted", reason))
-
-    def _away(self, modality: str, at_s: float, what: str = "") -> Absence | None:
-        """Why a modality's device delivers nothing at ``at_s``, None when it does."""
-        known: dict[str, Absence | None] = {}
-        for change in self._changes:
-            if change.modality == modality and change.time_s <= at_s + _EPSILON_S:
-                known[change.what] = change.reason
-        if what:
-            return known.get(what)
-        return known.get("lost") or known.get("muted")
+        self._devices.set_muted("audio", muted, time_s)
 
     # --- ticks out ---------------------------------------------------------------------------
 
     def ready(self) -> bool:
         """Whether everything that the next tick may use has been handed over."""
-        time_s = self.next_time_s - _EPSILON_S
+        time_s = self.next_time_s - EPSILON_S
         for track, watermark_s in self._watermarks.items():
             owner = "audio" if track == "speech" else track
-            if watermark_s < time_s and self._away(owner, self.next_time_s) is None:
+            if watermark_s < time_s and self._devices.away(owner, self.next_time_s) is None:
                 return False
         if self._wait_for_text:
             # A pending hypothesis may become available at this very tick, so it must be here.
-            pending_s = min(self._pending.values(), default=np.inf) - 2 * _EPSILON_S
+            pending_s = min(self._pending.values(), default=np.inf) - 2 * EPSILON_S
             known_s = min(self._watermarks.get("speech", np.inf), pending_s)
             return known_s + self._config.asr.delay_s >= time_s
         return True
@@ -356,7 +288,7 @@ class WindowBuilder:
             vectors["audio"] = self._audio(end_s, absent, ages)
         transcript = partial = ""
         if "text" in self._enabled:
-            heard = [t for t in self._texts if t.hypothesis.available_s <= end_s + _EPSILON_S]
+            heard = [t for t in self._texts if t.hypothesis.available_s <= end_s + EPSILON_S]
             vectors["text"], weight = self._text(heard, end_s, absent, ages)
             transcript, partial = self._utterance(heard, end_s)
         self._forget(end_s)
@@ -376,16 +308,16 @@ class WindowBuilder:
     def _face(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
     ) -> FloatArray | None:
-        known = [r for r in self._reports if r.time_s <= end_s + _EPSILON_S]
+        known = [r for r in self._reports if r.time_s <= end_s + EPSILON_S]
         max_age_s = self._config.face.max_age_s
         if not known:
-            absent["face"] = self._away("face", end_s) or Absence.WAITING
+            absent["face"] = self._devices.away("face", end_s) or Absence.WAITING
             return None
         newest = known[-1]
         if end_s - newest.time_s > max_age_s:
             ended = self._watermarks["face"] == np.inf
             silent = Absence.ENDED if ended else Absence.BEHIND
-            absent["face"] = self._away("face", end_s) or silent
+            absent["face"] = self._devices.away("face", end_s) or silent
             return None
         usable = [e for e in self._faces.within(end_s) if e.source_id == newest.target_id]
         # A detector misses a frame now and then: a face seen within max_age_s is still there.
@@ -398,9 +330,9 @@ class WindowBuilder:
     def _audio(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
     ) -> FloatArray | None:
-        if self._away("audio", end_s, "muted"):
+        if self._devices.muted("audio", end_s):
             # At once: nobody who mutes wants to be read for another four seconds.
-            absent["audio"] = self._away("audio", end_s) or Absence.MUTED
+            absent["audio"] = self._devices.away("audio", end_s) or Absence.MUTED
             return None
         steps = self._voice.within(end_s)
         if not steps:
@@ -409,15 +341,15 @@ class WindowBuilder:
             else:
                 started = self._watermarks["audio"] > -np.inf
                 reason = Absence.BEHIND if started else Absence.WAITING
-            absent["audio"] = self._away("audio", end_s) or reason
+            absent["audio"] = self._devices.away("audio", end_s) or reason
             return None
         spoken = self._spoken(steps)
         self._newly_spoken = tuple(step for step in spoken if step.end_s > self._counted_s)
         self._counted_s = steps[-1].end_s
         seconds = sum(step.end_s - step.start_s for step in spoken)
-        if seconds < self._config.audio.min_speech_s - _EPSILON_S:
+        if seconds < self._config.audio.min_speech_s - EPSILON_S:
             reason = Absence.TOO_LITTLE_SPEECH if spoken else self._silence(end_s)
-            absent["audio"] = self._away("audio", end_s) or reason
+            absent["audio"] = self._devices.away("audio", end_s) or reason
             return None
         ages["audio"] = end_s - spoken[-1].end_s
         return statistics(np.stack([step.vector for step in spoken]))
@@ -456,7 +388,7 @@ class WindowBuilder:
             t for t in heard if t.embedding is not None and t.embedding.source_id not in refuted
         ]
         if not known:
-            absent["text"] = self._away("audio", end_s) or Absence.NO_WORDS
+            absent["text"] = self._devices.away("audio", end_s) or Absence.NO_WORDS
             return None, 0.0
         embedding = known[-1].embedding
         assert embedding is not None
@@ -475,8 +407,7 @@ class WindowBuilder:
         return newest.committed, newest.text[len(newest.committed) :].strip()
 
     def _forget(self, end_s: float) -> None:
-        if len(self._changes) > _MANY_CHANGES:
-            self._forget_changes(end_s)
+        self._devices.forget_before(end_s)
         self._faces.forget_before(end_s)
         self._voice.forget_before(end_s)
         while len(self._reports) > 1 and self._reports[1].time_s <= end_s - 1.0:
@@ -486,14 +417,3 @@ class WindowBuilder:
         oldest_s = end_s - self._config.text.fade_s - self._config.vad.max_segment_s
         while self._texts and self._texts[0].hypothesis.available_s < oldest_s:
             self._texts.popleft()
-
-    def _forget_changes(self, end_s: float) -> None:
-        """Keep what is still to come, and of each device the newest that counts."""
-        newest: dict[tuple[str, str], DeviceChange] = {}
-        later = []
-        for change in self._changes:
-            if change.time_s <= end_s:
-                newest[change.modality, change.what] = change
-            else:
-                later.append(change)
-        self._changes = deque([*newest.values(), *later])

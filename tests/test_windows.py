@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from realtime_er.config import load_config
+from realtime_er.feature_cache import FeatureCache
 from realtime_er.messages import Absence, Embedding, FaceReport, Hypothesis, SpeechActivity
 from realtime_er.whole import RunningStatistics, WholeRecording
 from realtime_er.windows import (
     Announced,
-    FeatureCache,
     Transcribed,
     Watermark,
     WindowBuilder,
