@@ -52,6 +52,10 @@ class Absence(StrEnum):
     ENDED = "ended"
 
 
+PRESENT = {"face": "present", "audio": "heard", "text": "heard"}
+"""What displays say of a modality that takes part; of one that does not, its ``Absence``."""
+
+
 # --- sources -> perception and encoders ------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from realtime_er.messages import (
     LABELS,
     MODALITIES,
+    PRESENT,
     Absence,
     Estimate,
     Health,
@@ -36,7 +37,6 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TRANSCRIPT_LINES = 3
 _LOW_DISK_S = 300.0
-_PRESENT = {"face": "present", "audio": "speaking", "text": "words"}
 _BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
 _FULL_CONTRIBUTION = 0.5  # a contribution of this size fills its half of the bar
 
@@ -155,7 +155,7 @@ def _modalities(snapshot: Snapshot, width: int) -> Text:
         text.append(f"{modality:<6}")
         if absence is None:
             text.append("● ", "green")
-            text.append(f"{_PRESENT[modality]:<19}", "green")
+            text.append(f"{PRESENT[modality]:<19}", "green")
         else:
             style = "bold red" if absence in _BROKEN else "yellow"
             text.append("○ ", style)

@@ -10,12 +10,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from realtime_er.messages import MODALITIES, Absence, Health, RecordingStatus
+from realtime_er.messages import MODALITIES, PRESENT, Absence, Health, RecordingStatus
 from realtime_er.sinks.display.shown import Shown
 from realtime_er.sinks.display.theme import Style, Theme, mixed
-
-PRESENT = {"face": "present", "audio": "speaking", "text": "heard"}
-"""Modality -> what its chip says while it takes part."""
 
 BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
 """Absences that somebody should look after."""
