@@ -224,6 +224,8 @@ class ShortWhisper:
             )
         except ValueError as error:
             raise ModelError(f"{folder}: {error}") from error
+        # No imports while speech waits: beside Qt every import goes through a hook of PySide's.
+        self._to_view: Any = ctranslate2.StorageView.from_array
         self._features: Any = FeatureExtractor(feature_size=_mel_bands(folder))
         self._suppressed = [-1, self._tokenizer.no_speech, *self._tokenizer.non_speech_tokens]
         self._min_mel_s = min_mel_s
@@ -269,16 +271,12 @@ class ShortWhisper:
         )
 
     def _encode(self, samples: FloatArray, speech_s: float) -> ctranslate2.StorageView:
-        import ctranslate2
-
         mel_s = min(max(speech_s + MEL_MARGIN_S, self._min_mel_s), 30.0)
         # Whole seconds: few distinct shapes, so the runtime reuses its buffers.
         padded = np.zeros(int(np.ceil(mel_s)) * SAMPLE_RATE_HZ, dtype=np.float32)
         padded[: len(samples)] = samples
         mel = np.ascontiguousarray(self._features(padded, padding=0)[None], dtype=np.float32)
-        encoded: ctranslate2.StorageView = self._model.encode(
-            ctranslate2.StorageView.from_array(mel)
-        )
+        encoded: ctranslate2.StorageView = self._model.encode(self._to_view(mel))
         return encoded
 
     def _align(
