@@ -4,7 +4,8 @@
               (producer)  └─> audio ─────────┤
               camera ────────> face ─────────┴─> fuse ─> estimates()
 
-What is connected to what stands in ``graph.py``. Only this module starts or joins a thread.
+What is connected to what stands in ``graph.py``. Only this module, and ``recordings.py`` for it, starts
+or joins a thread.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from realtime_er.decision import attribute
 from realtime_er.errors import (
     ClosedError,
     ConfigError,
-    RecordingError,
     SessionError,
     SourceError,
     WorkerFault,
@@ -40,14 +40,14 @@ from realtime_er.messages import (
     FloatArray,
     Gap,
     Hypothesis,
-    RecordingStatus,
     Snapshot,
 )
 from realtime_er.models import Models
 from realtime_er.recording.options import RecordHeader, RecordingReport, RecordOptions
 from realtime_er.recording.reader import RecordedSession
 from realtime_er.recording.recorder import Recorder
-from realtime_er.runtime import EdgeCounts, MailboxClosed, Worker
+from realtime_er.recordings import Recordings
+from realtime_er.runtime import EdgeCounts, MailboxClosed
 from realtime_er.sources.base import Source, Stream, Switchable
 from realtime_er.view import Summary, View
 
@@ -98,8 +98,7 @@ class Session:
         self._sources_ended = False  # reader's thread only
         self._silent_since: SessionClock | None = None  # reader's thread only
         self._record_at_open = record
-        self._recordings: list[tuple[Recorder, Worker]] = []
-        self._recording_lock = threading.Lock()  # one start at a time
+        self._recordings = Recordings()
         self.notices: tuple[str, ...] = ()
         self._view = View()
 
@@ -184,24 +183,9 @@ class Session:
             self._close_streams()
             hung = [worker.name for worker in graph.workers if not worker.join(_JOIN_S)]
         finally:  # also when a Ctrl-C cut the joining short: a recorder waits for its end
-            self._finish_recordings(graph)
+            self._recordings.finish(graph.accounting().to_record())
         if hung:
             raise SessionError(f"thread {', '.join(hung)} did not end within {_JOIN_S:.0f} s")
-
-    def _finish_recordings(self, graph: Graph) -> None:
-        accounting = graph.accounting().to_record()
-        for recorder, _worker in self._recordings:
-            recorder.finish(accounting)
-        try:
-            for _recorder, worker in self._recordings:
-                while not worker.join(_JOIN_S):
-                    pass
-        except KeyboardInterrupt:
-            for recorder, _worker in self._recordings:
-                recorder.skip_verification()
-            for _recorder, worker in self._recordings:
-                worker.join(_JOIN_S)
-            raise
 
     def _end_sources(self, graph: Graph) -> None:
         """After ``stop``: let producers end by themselves, then release those stuck in a read."""
@@ -356,14 +340,23 @@ class Session:
             RecordingError: it is being recorded already, or the folder cannot be used.
         """
         self._check_open()
-        with self._recording_lock:
-            self._start_recording(self._opened(), folder, options)
+        with self._recordings.lock:
+            self._recordings.refuse_second(folder)
+            header = self._header()
+            recorder = Recorder(
+                folder,
+                header,
+                options,
+                clock=self._clock,
+                health=lambda: self.snapshot().health,
+                devices=self.devices,
+                realtime=self._source.realtime,
+            )
+            self._recordings.start(recorder, self._opened(), header.start_s)
 
-    def _start_recording(self, graph: Graph, folder: Path, options: RecordOptions | None) -> None:
-        if self._recording() is not None:
-            raise RecordingError(f"{folder}: the session is being recorded already")
+    def _header(self) -> RecordHeader:
         kinds = {stream.kind for stream in self._streams}
-        header = RecordHeader(
+        return RecordHeader(
             start_s=self._clock.now_s(),
             video="video" in kinds,
             sound="audio" in kinds,
@@ -372,47 +365,16 @@ class Session:
             models=self._models.describe() if self._models is not None else {},
             devices=self.devices(),
         )
-        recorder = Recorder(
-            folder,
-            header,
-            options,
-            clock=self._clock,
-            health=lambda: self.snapshot().health,
-            devices=self.devices,
-            realtime=self._source.realtime,
-        )
-        recorder.open()
-        worker = Worker("record", recorder.run, lambda error: self._recorder_ended(graph, error))
-        self._recordings.append((recorder, worker))
-        worker.start()
-        try:
-            graph.attach(recorder, header.start_s)
-        except MailboxClosed:
-            recorder.finish()
-            raise ClosedError(
-                f"{folder}: the session has ended; there is nothing to record"
-            ) from None
 
     def stop_recording(self) -> None:
         """End the recording; it drains and is read back on its own thread. Any thread."""
-        recorder = self._recording()
+        recorder = self._recordings.running()
         if recorder is not None:
             self._opened().detach(recorder.finish)
 
     def recordings(self) -> tuple[RecordingReport, ...]:
         """What became of each recording that has ended, in order. Any thread."""
-        ended = [recorder for recorder, worker in self._recordings if not worker.alive]
-        return tuple(recorder.report() for recorder in ended)
-
-    def _recording(self) -> Recorder | None:
-        if not self._recordings or self._recordings[-1][0].stage != "recording":
-            return None
-        return self._recordings[-1][0]
-
-    def _recorder_ended(self, graph: Graph, error: BaseException | None) -> None:
-        """On the recorder's thread. What it names itself stands in its report; a bug does not."""
-        if error is not None:
-            graph.fail("record", error)
+        return self._recordings.reports()
 
     # --- accounts -------------------------------------------------------------------------------
 
@@ -426,15 +388,8 @@ class Session:
             frames,
             samples,
             muted=graph.muted if graph else False,
-            recording=self._recording_status(),
+            recording=self._recordings.status(),
         )
-
-    def _recording_status(self) -> RecordingStatus | None:
-        if not self._recordings:
-            return None
-        recorder, _worker = self._recordings[-1]
-        status = recorder.status()
-        return status if recorder.stage == "recording" or status.failure else None
 
     def edges(self) -> tuple[EdgeCounts, ...]:
         """Counters of every edge. Any thread."""
