@@ -23,7 +23,7 @@ from realtime_er.config import Config
 from realtime_er.encoders.bundle import KINDS, bundle_dir, load_card, sha256_of
 from realtime_er.errors import RealtimeERError, SourceError
 from realtime_er.messages import LABELS, MODALITIES, Estimate, Hypothesis
-from realtime_er.perception.detectors import make_detector
+from realtime_er.perception.detectors import detector_name
 from realtime_er.sinks.tables import rows_of, write_csv, write_parquet
 from realtime_er.sinks.timeline import save_timeline
 
@@ -145,7 +145,7 @@ def model_ids(config: Config, asr_model: Path | None) -> str:
     """
     models = config.models
     ids = []
-    detector = make_detector(config.face).name
+    detector = detector_name(config.face)
     for kind in KINDS:
         card = load_card(bundle_dir(models.bundle, kind, models.directory), verify=False)
         other_detector = kind == "detector" and detector != "compact"

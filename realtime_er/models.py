@@ -14,7 +14,7 @@ from realtime_er.errors import ModelError, SpecMismatch
 from realtime_er.fusion.head import FusionHead, OnnxFusionHead
 from realtime_er.messages import SAMPLE_RATE_HZ, FloatArray
 from realtime_er.perception.asr import Recognizer
-from realtime_er.perception.detectors import make_detector
+from realtime_er.perception.detectors import detector_name, make_detector
 from realtime_er.perception.face import CropRule, FacePerception
 from realtime_er.perception.vad import SpeechDetector
 from realtime_er.perception.voices import make_voice_model
@@ -133,13 +133,14 @@ class Models:
         known = {}
         for kind, model in loaded.items():
             if model is not None:
-                card = load_card(bundle_dir(models.bundle, kind, models.directory))
+                # They were verified as they were loaded.
+                card = load_card(bundle_dir(models.bundle, kind, models.directory), verify=False)
                 known[kind] = {"id": card.id, "sha256": card.sha256}
         if self._face is not None:
-            detector = make_detector(self._config.face).name
+            detector = detector_name(self._config.face)
             known["detector"] = {"id": detector}
             if detector == "compact":
-                card = load_card(bundle_dir("compact", "detector"))
+                card = load_card(bundle_dir("compact", "detector"), verify=False)
                 known["detector"] = {"id": card.id, "sha256": card.sha256}
         if self._whisper_folder is not None:
             weights = self._whisper_folder / "model.bin"

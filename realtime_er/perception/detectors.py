@@ -218,6 +218,13 @@ def find_yunet(config: FaceConfig) -> Path | None:
     return cached if cached.is_file() else None
 
 
+def detector_name(config: FaceConfig) -> str:
+    """Name of the detector that ``make_detector`` makes; nothing is loaded."""
+    if config.detector != "auto":
+        return config.detector
+    return "compact" if find_yunet(config) is None else "yunet"
+
+
 def make_detector(config: FaceConfig) -> FaceDetector:
     """The detector that the configuration asks for; ``auto`` is YuNet where its file is, else our own.
 
@@ -225,14 +232,15 @@ def make_detector(config: FaceConfig) -> FaceDetector:
         WeightsMissing: YuNet is asked for and its file is not there, or the package's own is gone.
         SpecMismatch: the package's own detector is not what its card says.
     """
-    if config.detector == "haar":
+    name = detector_name(config)
+    if name == "haar":
         return HaarDetector(min_face_px=config.min_face_px)
-    if config.detector == "compact":
+    if name == "compact":
         return CompactDetector()
     yunet = find_yunet(config)
-    if config.detector == "yunet" and yunet is None:
+    if yunet is None:
         raise WeightsMissing(
             f"face.detector is 'yunet' but {YUNET_FILE} was not found; set face.detector_path, "
             "or face.detector = 'compact', the package's own"
         )
-    return CompactDetector() if yunet is None else YuNetDetector(yunet)
+    return YuNetDetector(yunet)

@@ -104,7 +104,7 @@ class AnnotationStore:
 
     def keys(self) -> tuple[tuple[str, str], ...]:
         """Key and what it marks, in the order of the labels' file."""
-        return tuple((label.key, f"{label.name} ({label.tier})") for label in self.labels.labels)
+        return self.labels.keys()
 
     def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went down while the picture of ``shown_s`` was shown; False: no label has it."""

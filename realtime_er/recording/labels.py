@@ -61,6 +61,10 @@ class LabelSet:
     exclusive: frozenset[str] = frozenset()
     reaction_s: float = 0.0
 
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """Key and what it marks, in the order of the file."""
+        return tuple((label.key, f"{label.name} ({label.tier})") for label in self.labels)
+
     def by_key(self) -> dict[str, Label]:
         """Key -> label."""
         return {label.key: label for label in self.labels}

@@ -41,7 +41,7 @@ class RaterMarks:
 
     def keys(self) -> tuple[tuple[str, str], ...]:
         """Key and what it marks."""
-        return tuple((label.key, f"{label.name} ({label.tier})") for label in self._labels.labels)
+        return self._labels.keys()
 
     def press(self, key: str, shown_s: float, frame_index: int | None) -> bool:
         """A key went down."""
