@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from realtime_er.bundles import bundle_of
 from realtime_er.clock import Clock
 from realtime_er.config import Config
-from realtime_er.encoders.bundle import KINDS, bundle_dir, load_card, sha256_of
+from realtime_er.encoders.bundle import bundle_dir, load_card, sha256_of
 from realtime_er.errors import RealtimeERError, SourceError
 from realtime_er.messages import LABELS, MODALITIES, Estimate, Hypothesis
 from realtime_er.perception.detectors import detector_name
@@ -141,15 +142,13 @@ def model_ids(config: Config, asr_model: Path | None) -> str:
     """Ids and hashes of everything that is loaded, "; " between them.
 
     Raises:
-        ModelError: a card is missing or broken.
+        ModelError: a file is missing, or a card is broken.
     """
-    models = config.models
-    ids = []
     detector = detector_name(config.face)
-    for kind in KINDS:
-        card = load_card(bundle_dir(models.bundle, kind, models.directory), verify=False)
-        other_detector = kind == "detector" and detector != "compact"
-        ids.append(detector if other_detector else f"{card.id}@{card.sha256[:12]}")
+    if detector == "compact":
+        card = load_card(bundle_dir("compact", "detector"), verify=False)
+        detector = f"{card.id}@{card.sha256[:12]}"
+    ids = [detector, *bundle_of(config).identities()]
     weights = asr_model / "model.bin" if asr_model is not None else None
     if weights is not None and weights.is_file():
         ids.append(f"whisper@{sha256_of(weights)[:12]}")

@@ -1,6 +1,6 @@
 """Validated configuration: presets in TOML, overrides by name, unknown keys refused.
 
-A preset is a name ("live", "demo", "analyze": the files of ``config/``) or a path. Only what differs
+A preset is a name ("live", "demo", "analyze", "paper": the files of ``config/``) or a path. Only what differs
 from the defaults below stands in it.
 """
 
@@ -19,9 +19,10 @@ from realtime_er.errors import ConfigError
 from realtime_er.resources import resource_dir
 
 N = typing.TypeVar("N", int, float)
+S = typing.TypeVar("S")
 
 
-def _number(default: N, low: float, high: float = float("inf"), *, open_low: bool = True) -> N:
+def number(default: N, low: float, high: float = float("inf"), *, open_low: bool = True) -> N:
     """A number above ``low`` (or from it on, ``open_low=False``) and at most ``high``."""
     limits = {"low": low, "inclusive": not open_low, "high": high}
     return field(default=default, metadata=limits)
@@ -31,8 +32,8 @@ def _number(default: N, low: float, high: float = float("inf"), *, open_low: boo
 class TickConfig:
     """When estimates are made."""
 
-    hop_s: float = _number(0.1, 0.0, 10.0)
-    deadline_s: float = _number(0.15, 0.0, 10.0)
+    hop_s: float = number(0.1, 0.0, 10.0)
+    deadline_s: float = number(0.15, 0.0, 10.0)
     """Live, a tick that waits for evidence longer than this after its time is made without it."""
 
 
@@ -43,12 +44,12 @@ class CameraConfig:
     enabled: bool = True
     source: str = "0"
     """Index, device path, part of a device name, a folder of images, or an http/rtsp address."""
-    width_px: int = _number(640, 15)
-    height_px: int = _number(480, 15)
-    fps: float = _number(30.0, 0.0, 1000.0)
-    latency_s: float = _number(0.0, 0.0, 5.0, open_low=False)
+    width_px: int = number(640, 15)
+    height_px: int = number(480, 15)
+    fps: float = number(30.0, 0.0, 1000.0)
+    latency_s: float = number(0.0, 0.0, 5.0, open_low=False)
     """Exposure and transfer time, subtracted from the time of each frame."""
-    timeout_s: float = _number(1.5, 0.0)
+    timeout_s: float = number(1.5, 0.0)
     """No frame for this long: the camera counts as lost."""
 
 
@@ -59,23 +60,23 @@ class MicrophoneConfig:
     enabled: bool = True
     device: str = ""
     """Index or part of the name; empty for the system's default."""
-    block_s: float = _number(0.02, 0.0, 0.5)
-    timeout_s: float = _number(1.5, 0.0)
+    block_s: float = number(0.02, 0.0, 0.5)
+    timeout_s: float = number(1.5, 0.0)
 
 
 @dataclass(frozen=True)
 class FaceConfig:
     """Detection, tracking, the quality gate and the face window."""
 
-    rate_hz: float = _number(10.0, 0.0, 120.0)
+    rate_hz: float = number(10.0, 0.0, 120.0)
     detector: Literal["auto", "compact", "yunet", "haar"] = "auto"
     detector_path: str = ""
-    min_face_px: int = _number(32, 7)
-    min_sharpness: float = _number(8.0, 0.0, open_low=False)
-    max_yaw: float = _number(0.6, 0.0, 1.0)
+    min_face_px: int = number(32, 7)
+    min_sharpness: float = number(8.0, 0.0, open_low=False)
+    max_yaw: float = number(0.6, 0.0, 1.0)
     """Nose offset from the middle of the eyes, in eye distances, above which a face is turned."""
-    horizon_s: float = _number(1.5, 0.0)
-    max_age_s: float = _number(0.5, 0.0)
+    horizon_s: float = number(1.5, 0.0)
+    max_age_s: float = number(0.5, 0.0)
     """A newest face older than this is absent, never repeated."""
 
 
@@ -84,14 +85,14 @@ class VadConfig:
     """Voice activity detection."""
 
     engine: Literal["silero", "webrtc"] = "silero"
-    threshold: float = _number(0.5, 0.0, 1.0)
-    onset_s: float = _number(0.1, 0.0)
+    threshold: float = number(0.5, 0.0, 1.0)
+    onset_s: float = number(0.1, 0.0)
     """Speech must last this long to open a segment."""
-    hangover_s: float = _number(0.6, 0.0)
+    hangover_s: float = number(0.6, 0.0)
     """Silence must last this long to close it."""
-    preroll_s: float = _number(0.3, 0.0, open_low=False)
-    max_segment_s: float = _number(12.0, 1.0, 28.0)
-    end_of_audio_s: float = _number(1.0, 0.0)
+    preroll_s: float = number(0.3, 0.0, open_low=False)
+    max_segment_s: float = number(12.0, 1.0, 28.0)
+    end_of_audio_s: float = number(1.0, 0.0)
     """Live, sound that stops arriving for this long closes an open segment."""
 
 
@@ -103,21 +104,21 @@ class AsrConfig:
     model: str = ""
     """Folder of a CTranslate2 Whisper model, or a name; empty looks for one (see README)."""
     language: str = "en"
-    partial_every_s: float = _number(0.8, 0.0)
-    delay_s: float = _number(0.4, 0.0, 30.0)
+    partial_every_s: float = number(0.8, 0.0)
+    delay_s: float = number(0.4, 0.0, 30.0)
     """Offline, a hypothesis counts as known this long after the sound that triggered it."""
-    threads: int = _number(1, 1, 64, open_low=False)
-    max_no_speech: float = _number(0.6, 0.0, 1.0)
-    min_log_probability: float = _number(-1.0, -100.0, 0.0)
-    max_compression_ratio: float = _number(2.4, 1.0)
+    threads: int = number(1, 1, 64, open_low=False)
+    max_no_speech: float = number(0.6, 0.0, 1.0)
+    min_log_probability: float = number(-1.0, -100.0, 0.0)
+    max_compression_ratio: float = number(2.4, 1.0)
 
 
 @dataclass(frozen=True)
 class AudioConfig:
     """The voice window."""
 
-    horizon_s: float = _number(4.0, 0.0)
-    min_speech_s: float = _number(0.8, 0.0)
+    horizon_s: float = number(4.0, 0.0)
+    min_speech_s: float = number(0.8, 0.0)
     """Less speech than this inside the window is no evidence."""
 
 
@@ -125,7 +126,7 @@ class AudioConfig:
 class TextConfig:
     """The words window: the current utterance, fading out."""
 
-    fade_s: float = _number(10.0, 0.0)
+    fade_s: float = number(10.0, 0.0)
     """Words older than this have expired."""
 
 
@@ -133,10 +134,10 @@ class TextConfig:
 class DecisionConfig:
     """From calibrated probabilities to a label."""
 
-    smoothing_s: float = _number(0.3, 0.0, open_low=False)
-    enter_margin: float = _number(0.05, 0.0, 1.0, open_low=False)
+    smoothing_s: float = number(0.3, 0.0, open_low=False)
+    enter_margin: float = number(0.05, 0.0, 1.0, open_low=False)
     """A new label must lead the current one by this much."""
-    abstain_below: float = _number(0.3, 0.0, 1.0, open_low=False)
+    abstain_below: float = number(0.3, 0.0, 1.0, open_low=False)
     """Below this confidence no label is given."""
 
 
@@ -144,10 +145,40 @@ class DecisionConfig:
 class ModelsConfig:
     """Which models."""
 
-    bundle: str = "compact"
+    bundle: Literal["compact", "paper"] = "compact"
+    """The small models that ship with the package, or the published ones (table ``paper``)."""
     directory: str = ""
-    """Folder that holds them; empty for the ones that ship with the package."""
-    threads: int = _number(1, 1, 64, open_low=False)
+    """Folder that holds the compact ones; empty for those that ship with the package."""
+    head: str = ""
+    """Another fusion head of the compact ones: a name, or a folder; empty for the usual one."""
+    threads: int = number(1, 1, 64, open_low=False)
+    """Processors that one model may use at a time."""
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """The published encoders (MER) and how they are fused, for ``models.bundle = "paper"``."""
+
+    face: str = "ElenaRyumina/face_emotion_recognition"
+    """Hub id, folder or file of the weights; likewise the next two."""
+    audio: str = "DunnBC22/wav2vec2-base-Speech_Emotion_Recognition"
+    text: str = "j-hartmann/emotion-english-distilroberta-base"
+    tokenizer: str = ""
+    """Folder or hub id; empty where its files lie beside the weights of ``text``."""
+    head: str = ""
+    """Fusion checkpoint, a file or what ``train mer`` wrote; empty: the encoders' own classes."""
+    gate: Literal["softmax", "sigmoid"] = "softmax"
+    """Of a bare checkpoint, which does not say; published ones need softmax."""
+    late_weights: Literal["equal", "published"] = "equal"
+    """Without a head: every modality counts the same, or class by class as published."""
+    missing: Literal["mask", "zero", "subset"] = "mask"
+    """With a head, what stands for an absent modality: nothing, zeros, or a head of its own."""
+    keep_windows: int = number(1, 1, 30, open_low=False)
+    """Newest windows of 4 s that are read, one every 2 s; 1 is like most clips heads learn from."""
+    face_temperature: float = number(0.0, 0.0, 100.0, open_low=False)
+    """Divides the logits of the face alone; 0 leaves what the head knows. Likewise the next two."""
+    audio_temperature: float = number(0.0, 0.0, 100.0, open_low=False)
+    text_temperature: float = number(0.0, 0.0, 100.0, open_low=False)
 
 
 @dataclass(frozen=True)
@@ -164,6 +195,7 @@ class Config:
     text: TextConfig = field(default_factory=TextConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
+    paper: PaperConfig = field(default_factory=PaperConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, as they would stand in a TOML file."""
@@ -174,24 +206,35 @@ def load_config(preset: str | Path = "live", overrides: Mapping[str, Any] | None
     """Read a preset by name or path.
 
     Args:
-        preset: "live", "demo", "analyze", or the path of a TOML file.
+        preset: "live", "demo", "analyze", "paper", or the path of a TOML file.
         overrides: Dotted names to values, such as ``{"face.rate_hz": 5}``; they win.
 
     Raises:
         ConfigError: no such preset, not TOML, an unknown key, a wrong type, a value out of range.
     """
-    path = _find(preset)
+    config = read_settings(Config, _find(preset))
+    for name, value in (overrides or {}).items():
+        config = _override(config, name, value)
+    return config
+
+
+def read_settings(cls: type[S], path: Path) -> S:
+    """A dataclass of settings from a TOML file in which only what differs has to stand.
+
+    Args:
+        cls: Its fields name the keys, their types and, by ``_number``, their limits.
+        path: The file.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, a wrong type, a value out of range.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        tables: dict[str, Any] = tomllib.loads(text)
+        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    config = _build(Config, tables, where=str(path), prefix="")
-    for name, value in (overrides or {}).items():
-        config = _override(config, name, value)
-    return config
+    return _build(cls, tables, where=str(path), prefix="")
 
 
 def _find(preset: str | Path) -> Path:
@@ -217,9 +260,6 @@ def _override(config: Config, dotted: str, value: object) -> Config:
     new = dataclasses.replace(section, **{key: getattr(checked, key)})
     changed: dict[str, Any] = {table: new}
     return dataclasses.replace(config, **changed)
-
-
-S = typing.TypeVar("S")
 
 
 def _build(cls: type[S], values: Mapping[str, Any], *, where: str, prefix: str) -> S:

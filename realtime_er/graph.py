@@ -53,7 +53,7 @@ from realtime_er.stages import (
     Tally,
 )
 from realtime_er.view import View
-from realtime_er.whole import WholeRecording
+from realtime_er.whole import whole_recording
 from realtime_er.windows import Watermark, WindowBuilder
 
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
@@ -110,7 +110,7 @@ class Graph:
         self.workers: list[Worker] = []
         self.fault: tuple[str, BaseException] | None = None
         self.perception: FacePerception | None = None
-        self.whole = WholeRecording()
+        self.whole = whole_recording(config)
         self.muted = False  # written by set_muted, read by the microphone's producer
         # Read by the producers, and from what session time on; a plain reference, swapped at once.
         self._media_tap: tuple[Tap, float] | None = None

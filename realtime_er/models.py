@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar
 
+from realtime_er.bundles import bundle_of
 from realtime_er.config import Config
-from realtime_er.encoders.audio import StreamingAudioEncoder
 from realtime_er.encoders.bundle import bundle_dir, load_card, sha256_of
-from realtime_er.encoders.face import FaceEncoder
-from realtime_er.encoders.text import TextEncoder, fold_words
-from realtime_er.errors import ModelError, SpecMismatch
-from realtime_er.fusion.head import FusionHead, OnnxFusionHead
-from realtime_er.messages import SAMPLE_RATE_HZ, FloatArray
+from realtime_er.encoders.protocols import AudioModel, FaceModel, TextModel
+from realtime_er.encoders.text import fold_words
+from realtime_er.errors import ModelError
+from realtime_er.fusion.head import FusionHead
+from realtime_er.messages import FloatArray
 from realtime_er.perception.asr import Recognizer
 from realtime_er.perception.detectors import detector_name, make_detector
-from realtime_er.perception.face import CropRule, FacePerception
+from realtime_er.perception.face import FacePerception
 from realtime_er.perception.vad import SpeechDetector
 from realtime_er.perception.voices import make_voice_model
 from realtime_er.perception.whisper import HOW_TO_INSTALL, ShortWhisper, find_model
@@ -33,11 +34,10 @@ class Models:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._bundle = bundle_of(config)
         self.recognizer: Recognizer | None = None
         self.notices: tuple[str, ...] = ()
-        self._face: FaceEncoder | None = None
-        self._audio: StreamingAudioEncoder | None = None
-        self._text: TextEncoder | None = None
+        self._audio: AudioModel | None = None
         self._head: FusionHead | None = None
         self._checked: dict[str, str] = {}
         self._whisper: ShortWhisper | None = None
@@ -49,60 +49,54 @@ class Models:
         Raises:
             ModelError: files are missing, changed, or do not belong together.
         """
-        models = self._config.models
-        threads = models.threads
-
-        def folder(kind: str) -> Path:
-            return bundle_dir(models.bundle, kind, models.directory)
-
-        if video and self._face is None:
-            self._face = FaceEncoder(folder("face"), threads)
-        if audio:
-            # A fresh one per session: it carries the stream's state.
-            self._audio = StreamingAudioEncoder(folder("speech"), threads=threads)
-            if self._audio.sample_rate_hz != SAMPLE_RATE_HZ:
-                raise SpecMismatch(
-                    f"{folder('speech')}: reads {self._audio.sample_rate_hz} Hz, not {SAMPLE_RATE_HZ}"
-                )
-        if self._text is None:
-            self._text = TextEncoder(folder("text"), threads)
-        encoders = {"text": self._text.encoder_id}
-        if self._face is not None:
-            encoders["face"] = self._face.encoder_id
-        if self._audio is not None:
-            encoders["audio"] = self._audio.encoder_id
-        if self._head is None or encoders != self._checked:
-            # Anew when a later session adds a modality: a head is checked against what it reads.
-            self._head = OnnxFusionHead(folder("fusion"), encoders, threads)
-            self._checked = encoders
+        notices: tuple[str, ...] = ()
         if text:
             self._load_recognizer()
+            notices = () if self.recognizer is not None else (TEXT_UNAVAILABLE,)
+        wanted = {"face": video, "audio": audio, "text": text and self.recognizer is not None}
+        self.load_head([modality for modality, is_wanted in wanted.items() if is_wanted])
+        if audio:
+            # A fresh one per session: it carries the stream's state.
+            self._audio = self._bundle.new_audio()
+        self.notices = (*notices, *self._bundle.notices)
+
+    def load_head(self, modalities: Collection[str]) -> None:
+        """Load the encoders of these modalities, and the fusion head checked against them.
+
+        Raises:
+            ModelError: files are missing, changed, or do not belong together.
+        """
+        self._bundle.load(modalities)
+        encoders = dict(self._bundle.encoder_ids)
+        if self._head is None or encoders != self._checked:
+            # Anew when a later session adds a modality: a head is checked against what it reads.
+            self._head = self._bundle.load_head()
+            self._checked = encoders
 
     def _load_recognizer(self) -> None:
         asr = self._config.asr
         if self._whisper is None:
             path = find_model(asr.model)
             if path is None:
-                self.notices = (TEXT_UNAVAILABLE,)
                 return
             self._whisper_folder = path
             self._whisper = ShortWhisper(path, threads=asr.threads, language=asr.language)
         self.recognizer = Recognizer(asr, self._whisper)
 
     @property
-    def face(self) -> FaceEncoder:
+    def face(self) -> FaceModel:
         """The face encoder; used by the face thread."""
-        return _loaded(self._face, "face encoder")
+        return _loaded(self._bundle.face, "face encoder")
 
     @property
-    def audio(self) -> StreamingAudioEncoder:
+    def audio(self) -> AudioModel:
         """The speech encoder; used by the audio thread."""
         return _loaded(self._audio, "speech encoder")
 
     @property
-    def text(self) -> TextEncoder:
+    def text(self) -> TextModel:
         """The text encoder; used by the asr thread."""
-        return _loaded(self._text, "text encoder")
+        return _loaded(self._bundle.text, "text encoder")
 
     @property
     def head(self) -> FusionHead:
@@ -112,9 +106,8 @@ class Models:
     def face_perception(self) -> FacePerception:
         """A new detector, tracker and gate."""
         detector = make_detector(self._config.face)
-        scale, shift_y = self.face.crop_rule(detector.name)
-        rule = CropRule(scale, shift_y, self.face.size_px)
-        return FacePerception(self._config.face, detector, rule)
+        cutter = self._bundle.face_cutter(detector.name)
+        return FacePerception(self._config.face, detector, cutter)
 
     def speech_detector(self) -> SpeechDetector:
         """A new voice activity detector."""
@@ -123,20 +116,8 @@ class Models:
 
     def describe(self) -> dict[str, dict[str, str]]:
         """What is loaded, for a manifest: kind -> {"id", "sha256"}."""
-        models = self._config.models
-        loaded = {
-            "face": self._face,
-            "speech": self._audio,
-            "text": self._text,
-            "fusion": self._head,
-        }
-        known = {}
-        for kind, model in loaded.items():
-            if model is not None:
-                # They were verified as they were loaded.
-                card = load_card(bundle_dir(models.bundle, kind, models.directory), verify=False)
-                known[kind] = {"id": card.id, "sha256": card.sha256}
-        if self._face is not None:
+        known = self._bundle.describe()
+        if self._bundle.face is not None:
             detector = detector_name(self._config.face)
             known["detector"] = {"id": detector}
             if detector == "compact":

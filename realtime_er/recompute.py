@@ -80,9 +80,10 @@ def _telling(pairs: Iterator[Pair], progress: Callable[[Estimate], None]) -> Ite
 def _head(config: Config, session: RecordedSession) -> FusionHead:
     """The fusion head of a configuration, if it reads what was recorded."""
     models = Models(config)
-    models.load(video=False, audio=False, text=False)
+    encoders = encoders_used(session.connection)
+    models.load_head(encoders)
     head = models.head
-    for modality, used in encoders_used(session.connection).items():
+    for modality, used in encoders.items():
         if head.encoder_ids.get(modality) != used:
             raise SpecMismatch(
                 f"{session.path}: its {modality} embeddings come from {used}; head {head.head_id} "

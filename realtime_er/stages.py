@@ -14,9 +14,8 @@ from realtime_er.checkpoint import Checkpoint
 from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.decision import Decision, DecisionMaker
-from realtime_er.encoders.audio import StreamingAudioEncoder
-from realtime_er.encoders.face import FaceEncoder
-from realtime_er.encoders.text import TextEncoder, fold_words
+from realtime_er.encoders.protocols import AudioModel, FaceModel, TextModel
+from realtime_er.encoders.text import fold_words
 from realtime_er.messages import (
     SAMPLE_RATE_HZ,
     Absence,
@@ -25,6 +24,7 @@ from realtime_er.messages import (
     Estimate,
     Event,
     FaceReport,
+    FloatArray,
     Gap,
     Hypothesis,
     SpeechActivity,
@@ -53,10 +53,17 @@ class TakeCheckpoint:
     deliver: Callable[[Checkpoint], None]
 
 
+@dataclass(frozen=True, slots=True)
+class LastSound:
+    """The sound has ended: the window that no tick has, for the score of the whole recording."""
+
+    embedding: Embedding
+
+
 Evidence = (
     FaceReport | Embedding | SpeechActivity | Announced | Transcribed | Watermark | Event | Gap
 )
-Inbox = Mailbox[Evidence | TakeCheckpoint]
+Inbox = Mailbox[Evidence | TakeCheckpoint | LastSound]
 
 # Just before the next possible time: watermarks are inclusive, the next piece of evidence is not in.
 _JUST_BEFORE_S = 1e-6
@@ -79,7 +86,7 @@ class FaceStage:
         frames: Mailbox[VideoFrame],
         inbox: Inbox,
         perception: FacePerception,
-        encoder: FaceEncoder,
+        encoder: FaceModel,
         shown: Callable[[FaceReport], None],
     ) -> None:
         self.tally = Tally()
@@ -99,9 +106,9 @@ class FaceStage:
                 self.tally.skipped += 1
                 self._inbox.put(Watermark("face", frame.time_s))
                 continue
-            report, crop = self._perception.observe(frame)
-            if crop is not None and report.target_id is not None:
-                vector, _logits = self._encoder.encode(crop)
+            report, picture = self._perception.observe(frame)
+            if picture is not None and report.target_id is not None:
+                vector, _logits = self._encoder.encode(picture)
                 embedding = Embedding(
                     "face",
                     frame.time_s,
@@ -120,30 +127,28 @@ class FaceStage:
 class AudioStage:
     """Sound to one voice embedding per encoder step. Thread "audio"."""
 
-    def __init__(
-        self, blocks: Mailbox[AudioBlock], inbox: Inbox, encoder: StreamingAudioEncoder
-    ) -> None:
+    def __init__(self, blocks: Mailbox[AudioBlock], inbox: Inbox, encoder: AudioModel) -> None:
         self.tally = Tally()
         self._blocks = blocks
         self._inbox = inbox
         self._encoder = encoder
+        self._first_sample = 0  # of the unbroken run of sound that is being read
+        self._newest: AudioBlock | None = None
 
     def run(self) -> None:
         """Until the mailbox closes."""
-        step = self._encoder.step_samples
+        step, window = self._encoder.step_samples, self._encoder.window_samples
         steps = taken = 0
         try:
             while True:
-                block = self._blocks.get()
+                block = self._next()
                 if block is None:
                     continue
                 taken += len(block.samples)
                 for end_sample, vector in self._encoder.push(block.first_sample, block.samples):
-                    end_s = block.start_s + (end_sample - block.first_sample) / SAMPLE_RATE_HZ
-                    start_s = end_s - step / SAMPLE_RATE_HZ
                     steps += 1
-                    encoder_id = self._encoder.encoder_id
-                    self._inbox.put(Embedding("audio", start_s, end_s, vector, encoder_id))
+                    start_sample = max(end_sample - window, self._first_sample)
+                    self._inbox.put(self._embedding(block, start_sample, end_sample, vector))
                 next_sample = self._encoder.next_end_sample
                 if next_sample is not None:
                     next_s = block.start_s + (next_sample - block.first_sample) / SAMPLE_RATE_HZ
@@ -152,6 +157,28 @@ class AudioStage:
             # What never filled a step: at most one step at the end and one before each loss.
             self.tally.processed = steps * step
             self.tally.tail = taken - steps * step
+
+    def _next(self) -> AudioBlock | None:
+        newest = self._newest
+        try:
+            block = self._blocks.get()
+        except MailboxClosed:
+            last = self._encoder.finish()
+            if last is not None and newest is not None:
+                self._inbox.put(LastSound(self._embedding(newest, *last)))
+            raise
+        if block is not None:
+            if newest is None or block.first_sample != newest.first_sample + len(newest.samples):
+                self._first_sample = block.first_sample
+            self._newest = block
+        return block
+
+    def _embedding(
+        self, block: AudioBlock, start_sample: int, end_sample: int, vector: FloatArray
+    ) -> Embedding:
+        end_s = block.start_s + (end_sample - block.first_sample) / SAMPLE_RATE_HZ
+        start_s = end_s - (end_sample - start_sample) / SAMPLE_RATE_HZ
+        return Embedding("audio", start_s, end_s, vector, self._encoder.encoder_id)
 
 
 class SpeechStage:
@@ -216,7 +243,7 @@ class AsrStage:
         segments: Mailbox[SpeechSegment],
         inbox: Inbox,
         recognizer: Recognizer,
-        encoder: TextEncoder,
+        encoder: TextModel,
         clock: Clock | None,
     ) -> None:
         self.tally = Tally()
@@ -343,6 +370,7 @@ class FuseStage:
         self._realtime = realtime
         self._observe = observe
         self._finished = finished
+        self._last_sound: Embedding | None = None
 
     def run(self) -> None:
         """Until the inbox closes and every tick before the end of the evidence is made."""
@@ -356,12 +384,18 @@ class FuseStage:
                 break
             if isinstance(message, TakeCheckpoint):
                 message.deliver(Checkpoint(self._builder.state(), self._decider.state()))
+            elif isinstance(message, LastSound):
+                self._last_sound = message.embedding
             elif message is not None:
                 self._take(message)
             self._tick_while_ready()
         end_s = self._builder.evidence_end_s()
         while self._builder.next_time_s <= end_s + _JUST_BEFORE_S:
             self._tick("end")
+        if self._last_sound is not None:
+            self._whole.end_sound(self._last_sound.end_s)
+            for embedding in self._builder.spoken_at_end(self._last_sound):
+                self._whole.add_voice(embedding)
 
     def _patience_s(self) -> float | None:
         if not self._realtime or math.isinf(self._builder.horizon_s):

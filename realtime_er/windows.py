@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from realtime_er.aggregators import aggregation_of
 from realtime_er.config import Config
 from realtime_er.device_states import DeviceChange, DeviceStates
 from realtime_er.feature_cache import EPSILON_S, FeatureCache
@@ -29,6 +30,7 @@ from realtime_er.messages import (
 )
 
 _MUTED_AFTER_S = 1.0
+_HEARD_LATELY_S = 0.1
 # Below the quantisation noise of 16 bits.
 _DIGITAL_SILENCE_DBFS = -100.0
 
@@ -128,8 +130,9 @@ class WindowBuilder:
         self._live = live
         self._wait_for_text = not live and "text" in enabled
         self.next_index = 1
-        self._faces = FeatureCache(config.face.horizon_s)
-        self._voice = FeatureCache(config.audio.horizon_s)
+        self._aggregation = aggregation_of(config)
+        self._faces = FeatureCache(self._aggregation.face.horizon_s)
+        self._voice = FeatureCache(self._aggregation.voice.horizon_s)
         self._reports: deque[FaceReport] = deque()
         self._speech: deque[SpeechActivity] = deque()
         self._texts: deque[Transcribed] = deque()
@@ -265,7 +268,15 @@ class WindowBuilder:
 
     @property
     def horizon_s(self) -> float:
-        """Earliest time that some track may still add evidence to; infinity when all have ended."""
+        """Earliest time that some track may still add evidence to a tick; infinity when none may.
+
+        An encoder of sound that reads long windows may still work when all has been seen and heard:
+        there are no more ticks for what it adds.
+        """
+        sources = [time_s for track, time_s in self._watermarks.items() if track != "audio"]
+        over = min(sources, default=np.inf) == np.inf
+        if over and self.next_time_s > self.evidence_end_s() + EPSILON_S:
+            return np.inf
         return min(self._watermarks.values(), default=np.inf)
 
     def evidence_end_s(self) -> float:
@@ -325,7 +336,7 @@ class WindowBuilder:
             absent["face"] = newest.absence or Absence.BEHIND
             return None
         ages["face"] = end_s - usable[-1].end_s
-        return statistics(np.stack([e.vector for e in usable]))
+        return self._aggregation.face.vector(usable, end_s)
 
     def _audio(
         self, end_s: float, absent: dict[str, Absence], ages: dict[str, float | None]
@@ -336,42 +347,40 @@ class WindowBuilder:
             return None
         steps = self._voice.within(end_s)
         if not steps:
-            if self._watermarks["audio"] == np.inf:
+            reached_s = self._watermarks["audio"]
+            if reached_s == np.inf and not self._heard_lately(end_s):
                 reason = Absence.ENDED
             else:
-                started = self._watermarks["audio"] > -np.inf
-                reason = Absence.BEHIND if started else Absence.WAITING
+                reason = self._aggregation.voice.nothing_yet(reached_s, end_s)
             absent["audio"] = self._devices.away("audio", end_s) or reason
             return None
-        spoken = self._spoken(steps)
-        self._newly_spoken = tuple(step for step in spoken if step.end_s > self._counted_s)
+        heard = self._aggregation.voice.listen(steps, self._speech)
+        self._newly_spoken = tuple(step for step in heard.spoken if step.end_s > self._counted_s)
         self._counted_s = steps[-1].end_s
-        seconds = sum(step.end_s - step.start_s for step in spoken)
-        if seconds < self._config.audio.min_speech_s - EPSILON_S:
-            reason = Absence.TOO_LITTLE_SPEECH if spoken else self._silence(end_s)
+        if not heard.used:
+            reason = Absence.TOO_LITTLE_SPEECH if heard.some_speech else self._silence(end_s)
             absent["audio"] = self._devices.away("audio", end_s) or reason
             return None
-        ages["audio"] = end_s - spoken[-1].end_s
-        return statistics(np.stack([step.vector for step in spoken]))
+        ages["audio"] = end_s - heard.used[-1].end_s
+        return statistics(np.stack([step.vector for step in heard.used]))
+
+    def spoken_at_end(self, last: Embedding) -> list[Embedding]:
+        """What no tick has counted of the voice, and ``last``, as far as they hold speech.
+
+        For the score of a whole recording: its last window comes after its last tick.
+        """
+        uncounted = [step for step in self._voice if step.end_s > self._counted_s]
+        return list(self._aggregation.voice.listen([*uncounted, last], self._speech).spoken)
+
+    def _heard_lately(self, end_s: float) -> bool:
+        """A file's sound may be encoded to its end long before the tick that is made."""
+        return bool(self._speech) and self._speech[-1].end_s > end_s - _HEARD_LATELY_S
 
     def _silence(self, end_s: float) -> Absence:
         """A microphone that is open has noise; one that is muted delivers zeros."""
         recent = [a.level_dbfs for a in self._speech if a.end_s > end_s - _MUTED_AFTER_S]
         muted = self._live and bool(recent) and max(recent) <= _DIGITAL_SILENCE_DBFS
         return Absence.MUTED if muted else Absence.NO_SPEECH
-
-    def _spoken(self, steps: list[Embedding]) -> list[Embedding]:
-        """Those steps whose middle lies in speech; both sequences are in order of time."""
-        spoken = []
-        activities = iter(self._speech)
-        current = next(activities, None)
-        for step in steps:
-            middle_s = (step.start_s + step.end_s) / 2
-            while current is not None and current.end_s <= middle_s:
-                current = next(activities, None)
-            if current is not None and current.speaking and current.start_s <= middle_s:
-                spoken.append(step)
-        return spoken
 
     def _text(
         self,
@@ -412,7 +421,8 @@ class WindowBuilder:
         self._voice.forget_before(end_s)
         while len(self._reports) > 1 and self._reports[1].time_s <= end_s - 1.0:
             self._reports.popleft()
-        while self._speech and self._speech[0].end_s <= end_s - self._config.audio.horizon_s:
+        speech_s = self._aggregation.voice.speech_horizon_s
+        while self._speech and self._speech[0].end_s <= end_s - speech_s:
             self._speech.popleft()
         oldest_s = end_s - self._config.text.fade_s - self._config.vad.max_segment_s
         while self._texts and self._texts[0].hypothesis.available_s < oldest_s:

@@ -4,7 +4,7 @@ from realtime_er.config import Config, load_config
 from realtime_er.errors import ConfigError
 
 
-@pytest.mark.parametrize("preset", ["live", "demo", "analyze"])
+@pytest.mark.parametrize("preset", ["live", "demo", "analyze", "paper"])
 def test_presets_load(preset):
     assert isinstance(load_config(preset), Config)
 
@@ -27,6 +27,8 @@ def write(tmp_path, text):
         ("[vad]\nengine = 'magic'\n", r"vad\.engine must be one of silero, webrtc"),
         ("face = 3\n", r"face must be a table \[face\]"),
         ("[face\n", "not valid TOML"),
+        ("[models]\nbundle = 'big'\n", r"models\.bundle must be one of compact, paper, not 'big'"),
+        ("[paper]\nkeep_windows = 0\n", r"paper\.keep_windows must be at least 1"),
         ("[models]\nthreads = 1.5\n", r"models\.threads must be a whole number"),
     ],
 )
@@ -36,7 +38,9 @@ def test_bad_input_names_file_and_key(tmp_path, text, message):
 
 
 def test_missing_preset_lists_what_there_is():
-    with pytest.raises(ConfigError, match="no preset named 'lve'; there are analyze, demo, live"):
+    with pytest.raises(
+        ConfigError, match="no preset named 'lve'; there are analyze, demo, live, paper"
+    ):
         load_config("lve")
 
 

@@ -44,9 +44,9 @@ def test_the_head_is_checked_against_a_modality_that_comes_later(tmp_path):
         models.load(video=True, audio=True, text=False)
 
 
-def test_a_missing_bundle_is_one_line():
-    config = rer.load_config("analyze", {"models.bundle": "nonsense"})
-    with pytest.raises(WeightsMissing, match="nonsense-face: no card") as raised:
+def test_a_missing_bundle_is_one_line(tmp_path):
+    config = rer.load_config("analyze", {"models.directory": str(tmp_path)})
+    with pytest.raises(WeightsMissing, match="compact-face: no card") as raised:
         Models(config).load(video=True, audio=True, text=True)
     assert "\n" not in str(raised.value)
 

@@ -49,7 +49,7 @@ class FakeAudioEncoder:
     """Embeds the index of a step's first sample, so a test can say which sound it saw."""
 
     encoder_id = "fake-audio"
-    step_samples = STEP
+    step_samples = window_samples = STEP
 
     def __init__(self):
         self.start, self.pending = None, np.zeros(0, np.float32)
@@ -69,6 +69,9 @@ class FakeAudioEncoder:
             done.append((self.start, np.full(2, float(self.start), np.float32)))
             self.pending = self.pending[STEP:]
         return done
+
+    def finish(self):
+        return None
 
 
 class FakeTextEncoder:
@@ -144,6 +147,9 @@ class FakeModels:
 
     def load(self, *, video, audio, text):
         self.audio = FakeAudioEncoder()
+
+    def load_head(self, modalities):
+        pass
 
     def describe(self):
         return {"face": {"id": "fake-face", "sha256": "0" * 64}}

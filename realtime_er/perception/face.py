@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from realtime_er.config import FaceConfig
 from realtime_er.messages import (
@@ -26,15 +28,40 @@ from realtime_er.perception.detectors import Detection, FaceDetector
 Box = tuple[float, float, float, float]
 
 
+class FaceCut(NamedTuple):
+    """A face cut out of a frame: as its encoder reads it, and as its sharpness is measured.
+
+    Attributes:
+        picture: what the bundle's face encoder takes.
+        grey: uint8, a square crop of the whole face.
+    """
+
+    picture: npt.NDArray[Any]
+    grey: ImageArray
+
+
+class FaceCutter(Protocol):
+    """Cuts faces out the way a face encoder wants them."""
+
+    def cut(self, image: ImageArray, face: TrackedFace) -> FaceCut | None:
+        """The face; None where nothing of it lies inside the image."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CropRule:
-    """How a face encoder wants its square: ``scale`` times the box's longer side, moved down by
-    ``shift_y`` of that square, ``size_px`` wide, grey.
+    """How the compact face encoder wants its square: ``scale`` times the box's longer side, moved
+    down by ``shift_y`` of that square, ``size_px`` wide, grey.
     """  # noqa: D205 - one sentence on two lines
 
     scale: float
     shift_y: float
     size_px: int
+
+    def cut(self, image: ImageArray, face: TrackedFace) -> FaceCut:
+        """The aligned square, uint8 grey, which is its own measure of sharpness."""
+        crop = crop_face(image, face, self)
+        return FaceCut(crop, crop)
 
 
 def intersection_over_union(first: Box, second: Box) -> float:
@@ -196,10 +223,10 @@ class FacePerception:
     # A grid by time, with a tolerance for the jitter of cameras whose rate divides the grid's.
     _TOLERANCE_S = 0.005
 
-    def __init__(self, config: FaceConfig, detector: FaceDetector, rule: CropRule) -> None:
+    def __init__(self, config: FaceConfig, detector: FaceDetector, cutter: FaceCutter) -> None:
         self._config = config
         self._detector = detector
-        self._rule = rule
+        self._cutter = cutter
         self._tracker = FaceTracker()
         self._last_slot = -1
         self._lock = threading.Lock()
@@ -218,21 +245,22 @@ class FacePerception:
         self._last_slot = slot
         return True
 
-    def observe(self, frame: VideoFrame) -> tuple[FaceReport, ImageArray | None]:
-        """Detect, track and judge; the crop is uint8 grey (size_px, size_px) or None."""
+    def observe(self, frame: VideoFrame) -> tuple[FaceReport, npt.NDArray[Any] | None]:
+        """Detect, track and judge; with the target as its encoder reads it, None if it may not."""
         faces = self._tracker.update(self._detector.detect(frame.image), frame.time_s)
         with self._lock:
             if self._wanted is not None and any(f.track_id == self._wanted for f in faces):
                 self._tracker.target_id = self._wanted
             self._wanted = None
         target = next((f for f in faces if f.track_id == self._tracker.target_id), None)
-        crop: ImageArray | None = None
+        picture: npt.NDArray[Any] | None = None
         absence: Absence | None = Absence.NO_FACE
         if target is not None:
-            crop = crop_face(frame.image, target, self._rule)
-            absence = self._judge(target, crop)
-            if absence is not None:
-                crop = None
+            cut = self._cutter.cut(frame.image, target)
+            absence = self._judge(target, cut)
+            if cut is not None and absence is None:
+                picture = cut.picture
+            else:
                 refused = TrackedFace(
                     target.track_id, target.box_px, target.score, target.landmarks_px, absence
                 )
@@ -240,13 +268,13 @@ class FacePerception:
         report = FaceReport(
             frame.index, frame.time_s, tuple(faces), self._tracker.target_id, absence, None
         )
-        return report, crop
+        return report, picture
 
-    def _judge(self, face: TrackedFace, crop: ImageArray) -> Absence | None:
-        if min(face.box_px[2:]) < self._config.min_face_px:
+    def _judge(self, face: TrackedFace, cut: FaceCut | None) -> Absence | None:
+        if cut is None or min(face.box_px[2:]) < self._config.min_face_px:
             return Absence.FACE_TOO_SMALL
         if face.landmarks_px is not None and yaw_ratio(face.landmarks_px) > self._config.max_yaw:
             return Absence.FACE_TURNED
-        if sharpness(crop) < self._config.min_sharpness:
+        if sharpness(cut.grey) < self._config.min_sharpness:
             return Absence.FACE_BLURRED
         return None

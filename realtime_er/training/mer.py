@@ -164,18 +164,26 @@ def train_mer(
         parts.train, parts.val, recipe, multi=scheme.multi, device=device, progress=progress
     )
     heads: dict[str, str] = {}
+    temperatures: dict[str, float] = {}
     out_dir.mkdir(parents=True, exist_ok=True)
-    for name, own in _subsets(parts, modalities) if recipe.subset_heads else ():
-        one = fit_head(own.train, own.val, recipe, multi=scheme.multi, device=device)
-        heads[name] = f"{name}.safetensors"
-        if is_first():
-            save_head(one.net, out_dir / heads[name])
+    for name, own in _subsets(parts, modalities):
+        net = fitted.net
+        if recipe.subset_heads:
+            net = fit_head(own.train, own.val, recipe, multi=scheme.multi, device=device).net
+            heads[name] = f"{name}.safetensors"
+            if is_first():
+                save_head(net, out_dir / heads[name])
+        if len(own.val):
+            temperatures[name] = find_temperature(
+                head_logits(net, own.val), own.val.targets, multi=scheme.multi
+            )
     if is_first():
         save_head(fitted.net, out_dir / MODEL_FILE)
         history = [_plain(epoch) for epoch in fitted.history]
         (out_dir / "history.json").write_text(json.dumps(history, indent=1) + "\n", "utf-8")
         names = {"encoders": joint_encoders(features), "modalities": list(modalities)}
         card = _card(parts, scheme, recipe, resamples, fitted.net, fitted.best_epoch, names)
+        card["temperatures"] = temperatures
         card["training"]["split"] = _told_split(features, published_split=published_split)
         if heads:
             card["subset_heads"] = {

@@ -137,7 +137,7 @@ class PixelFace:
 
 class Loudness:
     encoder_id = "fake-audio"
-    step_samples = STEP
+    step_samples = window_samples = STEP
 
     def __init__(self):
         self.start, self.pending = None, np.zeros(0, np.float32)
@@ -156,6 +156,9 @@ class Loudness:
             self.start += STEP
             done.append((self.start, np.array([part.std() * 100, part.sum()], np.float32)))
         return done
+
+    def finish(self):
+        return None
 
 
 class LoudIsSpeech:

@@ -164,6 +164,9 @@ def test_the_folder_names_everything(tmp_path):
     assert raw["encoder_sha256"]["audio"] == "1" * 64
     assert raw["labels"] == list(LABELS)
     assert sum(raw["prior"].values()) == pytest.approx(1.0, abs=1e-4)
+    # Each head has the temperature of its own answers.
+    assert set(raw["temperatures"]) == set(raw["subset_heads"])
+    assert all(0.2 <= value <= 5.0 for value in raw["temperatures"].values())
     assert set(raw["subset_heads"]) == {
         "face", "audio", "text", "face+audio", "face+text", "audio+text"
     }  # fmt: skip

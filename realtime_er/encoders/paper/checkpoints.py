@@ -18,12 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from realtime_er.encoders.paper.locked import GET
 from realtime_er.errors import SpecMismatch, WeightsMissing
 
 M = TypeVar("M", bound=nn.Module)
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _KNOWN = (
+    ("msaf.0.channel_affine.weight", "a CFN-SR network"),
+    ("msaf.0.blocks.0.joint_features.0.weight", "an MSAF network"),
+    ("video_model_blocks.0.0.weight", "a RAVDESS network"),
     ("gal_av.WF", "an MER fusion head"),
     ("conv_layer_s2_same.weight", "the EMO-AffectNet ResNet-50"),
     ("lstm1.weight_ih_l0", "the EMO-AffectNet LSTM"),
@@ -53,7 +57,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         SpecMismatch: it is not a state_dict; the message says what it is.
     """
     if not path.is_file():
-        raise WeightsMissing(f"{path}: missing; fetch them with: realtime-er extract --download")
+        raise WeightsMissing(f"{path}: missing; fetch it with: {GET}")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realtime_er.encoders.bundle import sha256_of
 from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
-from realtime_er.encoders.paper.hub import find_weights
+from realtime_er.encoders.paper.hub import HOW_TO_GET, find_weights
+from realtime_er.encoders.paper.locked import locked_folder
+from realtime_er.encoders.paper.own_heads import LinearHead
 from realtime_er.encoders.paper.own_labels import TEXT_ORDER, labels_of_config
 from realtime_er.errors import ModelError, SpecMismatch, WeightsMissing
 from realtime_er.messages import FloatArray
@@ -143,7 +144,7 @@ class DistilRobertaEncoder:
         found = find_weights(source, download=download)
         self._net = build_from_state(read_state(found.path), found.path, found.config).to(device)
         self._device = device
-        self.sha256 = sha256_of(found.path)
+        self.sha256 = found.sha256
         self.encoder_id = f"distilroberta-mer/{self.sha256[:12]}"
         self.dim = self._net.classifier.dense.out_features
         self._n_classes = self._net.classifier.out_proj.out_features
@@ -162,6 +163,11 @@ class DistilRobertaEncoder:
                 f"{found.path}: {vocabulary} word pieces, but its tokenizer has "
                 f"{len(self._tokenizer)}; give the tokenizer it was trained with"
             )
+
+    @property
+    def own_head(self) -> LinearHead:
+        """``out_proj`` of the tanh of a feature."""
+        return LinearHead.of(self._net.classifier.out_proj, self.labels, "tanh")
 
     def tokens(self, text: str) -> list[int]:
         """The ids of a text, specials included, cut to what the network can place."""
@@ -207,6 +213,7 @@ class DistilRobertaEncoder:
 def _load_tokenizer(source: str | Path, *, download: bool) -> Any:  # noqa: ANN401 - transformers
     from transformers import AutoTokenizer
 
+    source = locked_folder(str(source)) or source
     folder = Path(source)
     if folder.is_dir() and not any(
         (folder / name).is_file() for name in ("tokenizer.json", "vocab.json")
@@ -219,6 +226,4 @@ def _load_tokenizer(source: str | Path, *, download: bool) -> Any:  # noqa: ANN4
         return AutoTokenizer.from_pretrained(str(source), local_files_only=not download)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsMissing(
-            f"{source}: no usable tokenizer ({reason}); fetch them with: realtime-er extract --download"
-        ) from error
+        raise WeightsMissing(f"{source}: no usable tokenizer ({reason}); {HOW_TO_GET}") from error

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realtime_er.encoders.bundle import sha256_of
 from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
 from realtime_er.encoders.paper.faces import SIDE_PX
-from realtime_er.encoders.paper.hub import WEIGHT_FILES, find_weights
+from realtime_er.encoders.paper.hub import FACE_FILES, find_weights
+from realtime_er.encoders.paper.own_heads import LinearHead
 from realtime_er.messages import LABELS, FloatArray
 
 WHAT = "the EMO-AffectNet ResNet-50"
 HUB_ID = "ElenaRyumina/face_emotion_recognition"
-FILES = ("FER_static_ResNet50_AffectNet.pt", *WEIGHT_FILES)
+FILES = FACE_FILES
 BATCH_FACES = 70
 """Faces run at once at most; limits memory, changes no result."""
 _EXPANSION = 4
@@ -167,11 +167,16 @@ class EmoAffectNetEncoder:
         found = find_weights(source, FILES, download=download)
         self._net = build_from_state(read_state(found.path), found.path).to(device)
         self._device = device
-        self.sha256 = sha256_of(found.path)
+        self.sha256 = found.sha256
         self.encoder_id = f"emo-affectnet-resnet50/{self.sha256[:12]}"
         self.dim = self._net.fc1.out_features
         self.labels = LABELS if self._net.fc2.out_features == len(LABELS) else ()
         self.side_px = SIDE_PX
+
+    @property
+    def own_head(self) -> LinearHead:
+        """``fc2`` of the ReLU of a feature, or of the mean feature of a window."""
+        return LinearHead.of(self._net.fc2, self.labels, "relu")
 
     def encode(self, faces: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Describes faces, each by itself.

@@ -1,7 +1,8 @@
 """Where a model's file is: a path, a folder in the hub's layout, or a hub id ("owner/name").
 
-The network is touched only where ``download`` is asked for; otherwise a hub id means what an
-earlier download left in the hub's own cache.
+The network is touched only where ``download`` is asked for; otherwise a hub id means what
+``realtime-er models get paper`` fetched, else what the hub's own cache has. Folders with a lock
+beside them are checked against it, see ``locked.py``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from realtime_er.encoders.bundle import sha256_of
+from realtime_er.encoders.paper.locked import GET, locked_folder, verified
 from realtime_er.errors import SpecMismatch, WeightsMissing
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """What a model's weights are called in the hub's layout, best first."""
+FACE_FILES = ("FER_static_ResNet50_AffectNet.pt", *WEIGHT_FILES)
+"""The same of the published face encoder."""
 SIDE_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -26,6 +32,7 @@ SIDE_FILES = (
     "vocab.json",
     "merges.txt",
 )
+HOW_TO_GET = f"fetch them with: {GET} (or realtime-er extract --download)"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -36,15 +43,27 @@ class Found:
     Attributes:
         path: the file.
         config: what ``config.json`` beside it says; empty without one.
+        locked: name to sha256 of the files that were checked against a lock.
     """
 
     path: Path
     config: dict[str, Any]
+    locked: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file; read once."""
+        return self.locked.get(self.path.name) or sha256_of(self.path)
 
     @property
     def folder(self) -> Path:
         """Where it lies; a tokenizer's files may lie there too."""
         return self.path.parent
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether this has the form of a hub id."""
+    return _HUB_ID.fullmatch(source) is not None
 
 
 def find_weights(
@@ -64,7 +83,8 @@ def find_weights(
 
     Raises:
         WeightsMissing: it is not there; the message says what was looked for and what to do.
-        SpecMismatch: ``config.json`` beside it cannot be read.
+        SpecMismatch: ``config.json`` beside it cannot be read, or a file is not the one that was
+            fetched.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -72,23 +92,27 @@ def find_weights(
     if path.is_dir():
         return _in_folder(path, files)
     text = str(source)
-    if not _HUB_ID.fullmatch(text):
+    if not is_hub_id(text):
         raise WeightsMissing(
             f"{text}: no such file or folder, and not a hub id (owner/name); "
-            "give one of the three, or fetch them with: realtime-er extract --download"
+            f"give one of the three, or {HOW_TO_GET}"
         )
+    own = locked_folder(text, revision)
+    if own is not None:
+        return _in_folder(own, files)
     return _in_folder(_from_hub(text, files, download=download, revision=revision), files)
 
 
 def _in_folder(folder: Path, files: Sequence[str]) -> Found:
+    locked = verified(folder)
     for name in files:
         if (folder / name).is_file():
-            return Found(folder / name, _config_beside(folder / name))
+            return Found(folder / name, _config_beside(folder / name), locked)
     there = sorted(path.name for path in folder.iterdir())
     shown = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "")
     raise WeightsMissing(
         f"{folder}: none of {', '.join(files)} is there (found: {shown or 'nothing'}); "
-        "name the file itself, or fetch them with: realtime-er extract --download"
+        f"name the file itself, or {HOW_TO_GET}"
     )
 
 
@@ -125,11 +149,12 @@ def _from_hub(hub_id: str, files: Sequence[str], *, download: bool, revision: st
         return Path(hub.snapshot_download(hub_id, revision=revision, allow_patterns=names))
     except LocalEntryNotFoundError as error:
         raise WeightsMissing(
-            f"{where}: not in the hub's cache; fetch them with: realtime-er extract --download "
-            "(or give a folder with its files)"
+            f"{where}: not on this machine; {HOW_TO_GET}, or give a folder with its files"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    # Its bases are the HTTP library's own base class, whichever the client uses, and OSError.
+    except HfHubHTTPError.__bases__ as error:
+        reason = next(iter(str(error).splitlines()), "")
         raise WeightsMissing(
-            f"{where}: cannot be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"{where}: cannot be fetched ({type(error).__name__}: {reason}); "
             "check the name and the connection, or give a folder with its files"
         ) from error

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from realtime_er.encoders.bundle import sha256_of
 from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
 from realtime_er.encoders.paper.hub import find_weights
+from realtime_er.encoders.paper.own_heads import LinearHead
 from realtime_er.encoders.paper.own_labels import labels_of_config
 from realtime_er.errors import ModelError, SpecMismatch
 from realtime_er.messages import LABELS, SAMPLE_RATE_HZ, FloatArray
@@ -168,7 +168,7 @@ class Wav2Vec2Encoder:
         found = find_weights(source, download=download)
         self._net = build_from_state(read_state(found.path), found.path, found.config).to(device)
         self._device = device
-        self.sha256 = sha256_of(found.path)
+        self.sha256 = found.sha256
         self.encoder_id = f"wav2vec2-base-mer/{self.sha256[:12]}"
         self.dim = self._net.projector.out_features
         self._n_classes = self._net.classifier.out_features
@@ -183,6 +183,11 @@ class Wav2Vec2Encoder:
         if str(source) == HUB_ID and self._n_classes == len(HUB_ORDER):
             return HUB_ORDER
         return LABELS if self._n_classes == len(LABELS) else ()
+
+    @property
+    def own_head(self) -> LinearHead:
+        """The classifier; linear, so on the mean of windows it gives the mean of their logits."""
+        return LinearHead.of(self._net.classifier, self.labels, "none")
 
     def encode(self, windows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Describes windows, each by itself.

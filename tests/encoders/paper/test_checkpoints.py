@@ -146,7 +146,7 @@ def test_filled_modules_do_not_train_by_accident(tmp_path, state):
 
 
 def test_a_missing_file_says_how_to_get_it(tmp_path):
-    with pytest.raises(WeightsMissing, match="extract --download"):
+    with pytest.raises(WeightsMissing, match="models get paper"):
         read_state(tmp_path / "none.pt")
     with pytest.raises(WeightsMissing, match="not a hub id"):
         find_weights(tmp_path / "none.pt")
@@ -169,7 +169,7 @@ def test_folders_name_what_they_hold(tmp_path, state):
 
 def test_a_hub_id_is_looked_up_in_the_cache_alone(tmp_path, monkeypatch, state):
     hub = pytest.importorskip("huggingface_hub")
-    with pytest.raises(WeightsMissing, match=r"nobody/nothing-here: not in the hub's cache"):
+    with pytest.raises(WeightsMissing, match=r"nobody/nothing-here: not on this machine"):
         find_weights("nobody/nothing-here")
     # The cache's own layout: what a download leaves behind.
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
