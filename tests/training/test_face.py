@@ -13,9 +13,11 @@ from realtime_er.messages import LABELS
 
 torch = pytest.importorskip("torch")
 
-from realtime_er.training.corpora.ferplus import VOTE_NAMES, read_ferplus  # noqa: E402
+from realtime_er.training import face_fit  # noqa: E402
+from realtime_er.training.corpora.ferplus import VOTE_NAMES, FaceSet, read_ferplus  # noqa: E402
 from realtime_er.training.face import embed_split, train_face  # noqa: E402
-from realtime_er.training.face_model import FaceNet, FaceProgress, augment  # noqa: E402
+from realtime_er.training.face_fit import FaceProgress, deepened, fit  # noqa: E402
+from realtime_er.training.face_model import FaceNet, augment  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +32,13 @@ def drawn_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_trains_exports_and_embeds(drawn_corpus: Path, tmp_path: Path) -> None:
+def test_trains_exports_and_embeds(
+    drawn_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face_fit, "REFINE_EPOCHS", 1)
     seen: list[FaceProgress] = []
     card = train_face(drawn_corpus, tmp_path, epochs=1, threads=1, progress=seen.append)
-    assert [(state.epoch, state.epochs) for state in seen] == [(1, 1)]
+    assert [(state.epoch, state.epochs) for state in seen] == [(1, 2), (2, 2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "model.onnx"]
 
     loaded = load_card(tmp_path)
@@ -88,3 +93,42 @@ def test_network_ignores_gain_and_offset_and_survives_a_blank_picture() -> None:
     assert float(embedding.min()) >= 0.0
     assert torch.allclose(logits, shifted, atol=1e-2)
     assert bool(torch.isfinite(blank).all())
+
+
+def test_a_deepened_network_computes_what_it_did() -> None:
+    torch.manual_seed(0)
+    shallow = FaceNet(deep=False).eval()
+    image = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0)) * 255.0
+    deep = deepened(shallow).eval()
+    assert sum(one.numel() for one in deep.parameters()) > 1_000_000
+    with torch.no_grad():
+        for ours, theirs in zip(deep(image), shallow(image), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    faces = FaceSet(
+        rng.integers(0, 256, (16, 48, 48), dtype=np.uint8),
+        rng.dirichlet(np.ones(7), 16).astype(np.float32),
+        np.ones(16, np.bool_),
+    )
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_: object) -> None:
+        raise StoppedError
+
+    def run(**how: object) -> FaceNet:
+        return fit(faces, seed=3, epochs=1, threads=1, photographs=faces, refine_epochs=1, **how)
+
+    whole = run()
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(StoppedError):
+        run(checkpoint=path, progress=stop)
+    seen: list[int] = []
+    rest = run(checkpoint=path, progress=lambda state: seen.append(state.epoch))
+    assert seen == [2]
+    for one, other in zip(whole.state_dict().values(), rest.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

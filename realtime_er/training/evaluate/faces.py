@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,18 @@ from realtime_er.encoders.face import FaceEncoder
 from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import SpecMismatch
 from realtime_er.fusion.head import softmax
-from realtime_er.messages import LABELS, ImageArray, TrackedFace
+from realtime_er.messages import LABELS
 from realtime_er.perception.detectors import FaceDetector, HaarDetector
-from realtime_er.perception.face import CropRule, crop_face
+from realtime_er.perception.face import CropRule
 from realtime_er.training.corpora.ferplus import VOTE_NAMES, FaceSet, Split, read_ferplus
 from realtime_er.training.detector_holdouts import list_portraits
 from realtime_er.training.evaluate import pictures
 from realtime_er.training.evaluate.report import SEED, Goal, Report, add_recalls
+from realtime_er.training.face_photographs import (
+    LABEL_OF,
+    portrait_crops,
+    read_portrait_labels,
+)
 from realtime_er.training.metrics import (
     accuracy,
     expected_calibration_error,
@@ -32,15 +36,6 @@ from realtime_er.training.metrics import (
 
 _CHUNK = 256
 _CLASSES_8 = VOTE_NAMES[:8]
-_LABEL_8 = {
-    "neutral": "Neutral",
-    "happiness": "Happy",
-    "surprise": "Surprise",
-    "sadness": "Sad",
-    "anger": "Angry",
-    "disgust": "Disgust",
-    "fear": "Fear",
-}
 Images = npt.NDArray[np.uint8]
 
 
@@ -150,7 +145,7 @@ def _add_eight(report: Report, data_dir: Path, split: str, card: Card) -> None:
     if not rows.any():
         return
     seven = _probabilities(card, images[rows]).argmax(axis=1)
-    place = {LABELS.index(ours): _CLASSES_8.index(theirs) for theirs, ours in _LABEL_8.items()}
+    place = {LABELS.index(ours): _CLASSES_8.index(theirs) for theirs, ours in LABEL_OF.items()}
     prediction = np.array([place[int(one)] for one in seven], np.int64)
     contempt = int((lead[rows] == _CLASSES_8.index("contempt")).sum())
     on = f"FER+ {split}, 8 classes, majority"
@@ -222,42 +217,6 @@ def _add_disturbed(report: Report, faces: FaceSet, card: Card, split: str) -> No
         _add_scores(report, f"FER+ {split}, majority, {name}", truth, prediction.astype(np.int64))
 
 
-def read_portrait_labels(data_dir: Path) -> dict[str, int]:
-    """File name to project label of the portraits; labels the project lacks are left out."""
-    path = data_dir / "portraits" / "labels.csv"
-    if not path.is_file():
-        return {}
-    names = {theirs: LABELS.index(ours) for theirs, ours in _LABEL_8.items()}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {row["image"]: names[row["emotion"]] for row in rows if row.get("emotion") in names}
-
-
-def portrait_crops(
-    paths: list[Path], detector: FaceDetector, encoder: FaceEncoder
-) -> tuple[list[int], list[ImageArray]]:
-    """Crops of the largest face of each portrait in which there is one, and which those are.
-
-    Raises:
-        SpecMismatch: the encoder's card has no crop rule for the detector.
-    """
-    scale, shift_y = encoder.crop_rule(detector.name)
-    rule = CropRule(scale, shift_y, encoder.size_px)
-    kept, crops = [], []
-    for index, path in enumerate(paths):
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
-        # Room around the face, as a camera's picture has it: these portraits are tight.
-        image = np.asarray(
-            cv2.copyMakeBorder(image, 60, 60, 60, 60, cv2.BORDER_REPLICATE), np.uint8
-        )
-        found = detector.detect(image)
-        if found:
-            face = TrackedFace(0, found[0].box_px, found[0].score, found[0].landmarks_px)
-            crops.append(crop_face(image, face, rule))
-            kept.append(index)
-    return kept, crops
-
-
 def _add_portraits(report: Report, data_dir: Path, models_dir: Path) -> None:
     """Photographs through detector, crop and encoder; their labels are rough and very skewed."""
     from realtime_er.perception.detectors import CompactDetector
@@ -274,10 +233,11 @@ def _add_portraits(report: Report, data_dir: Path, models_dir: Path) -> None:
         detectors.insert(0, CompactDetector(folder))
     for detector in detectors:
         try:
-            kept, crops = portrait_crops(paths, detector, encoder)
+            rule = CropRule(*encoder.crop_rule(detector.name), encoder.size_px)
         except SpecMismatch as error:
             report.notes.append(f"Portraits with detector {detector.name!r} not measured: {error}.")
             continue
+        kept, crops = portrait_crops(paths, detector, rule)
         if not kept:
             continue
         truth = np.array([labels[paths[index].name] for index in kept], np.int64)
