@@ -58,6 +58,8 @@ from realtime_er.windows import Watermark, WindowBuilder
 
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
+# What a microphone hands over at a time.
+_BLOCK_SAMPLES = 320
 
 
 class Tap(Protocol):
@@ -187,9 +189,13 @@ class Graph:
         def n_samples(block: AudioBlock) -> int:
             return len(block.samples)
 
-        # Two seconds of 20 ms blocks live; files hand over longer blocks.
+        # Two seconds of 20 ms blocks live; files hand over longer blocks. An encoder of long windows
+        # stops for each, so as much as it describes at a time may wait.
+        long_window = self._models.audio.window_samples // _BLOCK_SAMPLES
         for_speech = self._mailbox("microphone>speech", 100, 16, "samples", n_samples)
-        for_audio = self._mailbox("microphone>audio", 100, 16, "samples", n_samples)
+        for_audio = self._mailbox(
+            "microphone>audio", max(100, long_window), 16, "samples", n_samples
+        )
         realtime = self._realtime
         segments = self._build_asr(consumers) if "text" in enabled else None
         end_of_audio_s = self._config.vad.end_of_audio_s if realtime else None

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from itertools import count, islice
 from pathlib import Path
 
+from realtime_er.bundles import KIND_OF
 from realtime_er.config import Config
 from realtime_er.errors import RecordingError, SpecMismatch
 from realtime_er.fusion.head import FusionHead
@@ -81,7 +82,9 @@ def _head(config: Config, session: RecordedSession) -> FusionHead:
     """The fusion head of a configuration, if it reads what was recorded."""
     models = Models(config)
     encoders = encoders_used(session.connection)
-    models.load_head(encoders)
+    # Late fusion has to know of an encoder that was in use and had nothing to say, too.
+    in_use = {name for name, kind in KIND_OF.items() if kind in session.manifest.models}
+    models.load_head(in_use | encoders.keys())
     head = models.head
     for modality, used in encoders.items():
         if head.encoder_ids.get(modality) != used:

@@ -138,14 +138,20 @@ class AudioStage:
     def run(self) -> None:
         """Until the mailbox closes."""
         step, window = self._encoder.step_samples, self._encoder.window_samples
-        steps = taken = 0
+        steps = skipped = taken = 0
         try:
             while True:
                 block = self._next()
                 if block is None:
                     continue
                 taken += len(block.samples)
-                for end_sample, vector in self._encoder.push(block.first_sample, block.samples):
+                due_sample = self._encoder.next_end_sample
+                if self._late():
+                    self._encoder.skip()
+                described = self._encoder.push(block.first_sample, block.samples)
+                if not described and due_sample is not None and block.first_sample < due_sample:
+                    skipped += self._encoder.next_end_sample == due_sample + step
+                for end_sample, vector in described:
                     steps += 1
                     start_sample = max(end_sample - window, self._first_sample)
                     self._inbox.put(self._embedding(block, start_sample, end_sample, vector))
@@ -155,8 +161,13 @@ class AudioStage:
                     self._inbox.put(Watermark("audio", next_s - _JUST_BEFORE_S))
         finally:
             # What never filled a step: at most one step at the end and one before each loss.
-            self.tally.processed = steps * step
-            self.tally.tail = taken - steps * step
+            self.tally.processed, self.tally.skipped = steps * step, skipped * step
+            self.tally.tail = taken - (steps + skipped) * step
+
+    def _late(self) -> bool:
+        """Live, whether more than one step waits: the next one would be old when it is described."""
+        live = self._blocks.policy != "block"
+        return live and self._blocks.counts().in_flight > self._encoder.step_samples
 
     def _next(self) -> AudioBlock | None:
         newest = self._newest

@@ -70,6 +70,9 @@ class FakeAudioEncoder:
             self.pending = self.pending[STEP:]
         return done
 
+    def skip(self):
+        pass
+
     def finish(self):
         return None
 

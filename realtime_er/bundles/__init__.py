@@ -10,6 +10,9 @@ from realtime_er.encoders.protocols import AudioModel, FaceModel, TextModel
 from realtime_er.fusion.head import FusionHead
 from realtime_er.perception.face import FaceCutter
 
+KIND_OF = {"face": "face", "audio": "speech", "text": "text"}
+"""Modality to the kind of its encoder, see ``Bundle.describe``."""
+
 
 class Bundle(Protocol):
     """Models that were trained for each other. Loaded by one thread, then each used by one."""

@@ -28,6 +28,9 @@ class SpeechSteps(StreamingAudioEncoder):
         """Samples that one embedding describes."""
         return self.step_samples
 
+    def skip(self) -> None:
+        """Every step carries the stream's state on, so none is left out."""
+
     def finish(self) -> LastWindow | None:
         """A step that is not full is dropped."""
         return None

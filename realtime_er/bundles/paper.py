@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from realtime_er.bundles import KIND_OF
 from realtime_er.bundles.paper_voice import PaperVoice
 from realtime_er.config import Config
 from realtime_er.encoders.bundle import load_card, sha256_of
 from realtime_er.encoders.paper.hub import find_weights
 from realtime_er.errors import ConfigError, ModelError
-from realtime_er.fusion.paper_head import PUBLISHED_FILE, PaperHead, load_paper_head
+from realtime_er.fusion.paper_head import PaperHead, head_file, load_paper_head
 from realtime_er.messages import MODALITIES, FloatArray
 from realtime_er.perception.face_box import BoxCutter
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from realtime_er.encoders.paper.distilroberta import DistilRobertaEncoder
     from realtime_er.encoders.paper.emo_affectnet import EmoAffectNetEncoder
     from realtime_er.encoders.paper.wav2vec2 import Wav2Vec2Encoder
-
-_KIND_OF = {"face": "face", "audio": "speech", "text": "text"}
 
 
 class PaperFace:
@@ -141,7 +140,7 @@ class PaperBundle:
     def describe(self) -> dict[str, dict[str, str]]:
         """Ids and hashes of what was read from the files."""
         known = {
-            _KIND_OF[name]: {"id": encoder.encoder_id, "sha256": encoder.sha256}
+            KIND_OF[name]: {"id": encoder.encoder_id, "sha256": encoder.sha256}
             for name, encoder in self._encoders.items()
         }
         if self._head is not None:
@@ -168,11 +167,8 @@ class PaperBundle:
 
 
 def _head_sha256(head: Path) -> str:
-    head = head.expanduser()
-    if (head / "card.json").is_file():
-        return load_card(head, verify=False).sha256
-    path = head / PUBLISHED_FILE if head.is_dir() else head
-    return sha256_of(path)
+    path = head_file(head)
+    return load_card(path, verify=False).sha256 if path.is_dir() else sha256_of(path)
 
 
 def _import_torch(threads: int) -> None:

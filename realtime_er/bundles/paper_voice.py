@@ -57,6 +57,10 @@ class PaperVoice:
             vector.setflags(write=False)
         return done
 
+    def skip(self) -> None:
+        """Leave the next window out."""
+        self._windows.skip()
+
     def finish(self) -> LastWindow | None:
         """The last window of a file, which is shorter than 4 s and repeated to fill it.
 

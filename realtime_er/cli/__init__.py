@@ -25,7 +25,7 @@ from realtime_er.cli.models import models
 from realtime_er.cli.repair import repair
 from realtime_er.cli.replay import replay
 from realtime_er.cli.sessions import sessions
-from realtime_er.cli.train import train
+from realtime_er.cli.training import training
 
 app = typer.Typer(
     name="realtime-er",
@@ -72,9 +72,7 @@ app.command(epilog="Example: realtime-er export recordings/monday --to eaf --to 
     guarded(export)
 )
 app.command(epilog="Example: realtime-er repair recordings/monday")(guarded(repair))
-app.command(epilog="Example: realtime-er train fusion --data ~/corpora --out models")(
-    guarded(train)
-)
+app.add_typer(training, name="train")
 app.add_typer(evaluation, name="evaluate")
 app.command(epilog="Example: realtime-er extract --corpus meld --data MELD.Raw --out features")(
     guarded(extract)

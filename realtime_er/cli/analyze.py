@@ -35,6 +35,7 @@ def analyze(
     no_video: options.NoVideo = False,
     no_audio: options.NoAudio = False,
     no_text: options.NoText = False,
+    head: options.Head = None,
     asr_model: options.AsrModel = None,
     asr_download: options.AsrDownload = False,
     print_config: options.PrintConfig = False,
@@ -46,7 +47,9 @@ def analyze(
     command goes on where it was stopped.
     """
     named = options.switches(no_video=no_video, no_audio=no_audio, no_text=no_text)
-    settled = options.configure(config, settings, "analyze", named | {"asr.model": asr_model})
+    settled = options.with_head(
+        options.configure(config, settings, "analyze", named | {"asr.model": asr_model}), head
+    )
     if print_config:
         typer.echo(options.to_toml(settled))
         return

@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from realtime_er.cli import options
+from realtime_er.cli.evaluate_compare import evaluate_compare
+from realtime_er.cli.evaluate_foal import evaluate_foal
 from realtime_er.cli.evaluate_mer import evaluate_mer
 from realtime_er.cli.guard import guarded
-from realtime_er.cli.train import corpora
+from realtime_er.cli.training_options import corpora
 from realtime_er.errors import ModelError
 
 NEEDS_TRAINING = 'evaluation needs the training packages: pip install "realtime_er[train]"'
@@ -51,7 +53,7 @@ class Split(enum.StrEnum):
 
 
 evaluation = typer.Typer(
-    help="Measure models: those that ship, and the published fusion (mer).",
+    help="Measure models: those that ship, published fusions, and all heads side by side.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -97,6 +99,15 @@ for _name in Name:
         help=f"Measure {_WHAT[_name]}; print tables with 95 % intervals, train nothing.",
         epilog=f"Example: realtime-er evaluate {_name.value} --data ~/corpora --split valid",
     )(guarded(_command(_name)))
-evaluation.command(
-    "mer", epilog="Example: realtime-er evaluate mer --features features --protocol loco"
-)(guarded(evaluate_mer))
+
+_PUBLISHED: dict[str, tuple[Callable[..., None], str]] = {
+    "mer": (evaluate_mer, "--features features --protocol loco"),
+    "compare": (evaluate_compare, "--data ~/corpora"),
+    "foal": (evaluate_foal, "--head heads/foal --out results"),
+}
+"""Name to the command and the options of its example."""
+
+for _title, (_function, _example) in _PUBLISHED.items():
+    evaluation.command(_title, epilog=f"Example: realtime-er evaluate {_title} {_example}")(
+        guarded(_function)
+    )

@@ -35,6 +35,7 @@ def live(
     no_video: options.NoVideo = False,
     no_audio: options.NoAudio = False,
     no_text: options.NoText = False,
+    head: options.Head = None,
     asr_model: options.AsrModel = None,
     asr_download: options.AsrDownload = False,
     print_config: options.PrintConfig = False,
@@ -51,7 +52,7 @@ def live(
     )
     named = options.switches(no_video=no_video, no_audio=no_audio, no_text=no_text)
     named |= {"camera.source": camera, "microphone.device": mic, "asr.model": asr_model}
-    settled = options.configure(config, settings, "live", named)
+    settled = options.with_head(options.configure(config, settings, "live", named), head)
     if print_config:
         typer.echo(options.to_toml(settled))
         return

@@ -24,6 +24,7 @@ from realtime_er.encoders.paper.locked import (
     locked_folder,
 )
 from realtime_er.errors import ConfigError, ModelError, WeightsMissing
+from realtime_er.fusion.paper_head import head_file
 from realtime_er.messages import MODALITIES
 
 if TYPE_CHECKING:
@@ -115,9 +116,12 @@ def _of_encoder(source: str, weights: tuple[str, ...]) -> list[CheckedFile]:
 
 
 def _of_head(head: Path) -> list[CheckedFile]:
-    if not (head / "card.json").is_file():
-        path = head / "fusion.pth" if head.is_dir() else head
-        return [_unlocked(path) if path.is_file() else CheckedFile(path, "missing", "", UNKNOWN)]
+    try:
+        found = head_file(head)
+    except WeightsMissing:
+        return [CheckedFile(head, "missing", "", UNKNOWN)]
+    if found.is_file():
+        return [_unlocked(found)]
     card = load_card(head, verify=False)
     listed = {card.file: card.sha256}
     for one in (card.raw.get("subset_heads") or {}).values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 ConfigName = Annotated[
     str | None,
     typer.Option(
-        "--config", metavar="NAME|PATH", help="Preset (live, demo, analyze) or TOML file."
+        "--config", metavar="NAME|PATH", help="Preset (live, demo, analyze, paper) or TOML file."
     ),
 ]
 Settings = Annotated[
@@ -32,6 +33,12 @@ AsrModel = Annotated[
 ]
 AsrDownload = Annotated[
     bool, typer.Option("--asr-download", help="Fetch the Whisper model when it is not there.")
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head", metavar="NAME|DIR", help="Another fusion head: msaf for instance, or its folder."
+    ),
 ]
 Display = Annotated[
     str | None,
@@ -111,6 +118,15 @@ def configure(
     overrides = {name: value for name, value in (named or {}).items() if value is not None}
     overrides |= dict(parse_setting(setting) for setting in settings or [])
     return load_config(preset or default, overrides)
+
+
+def with_head(config: Config, head: str | None) -> Config:
+    """The configuration with the fusion head that ``--head`` names, in whichever bundle is used."""
+    if head is None:
+        return config
+    if config.models.bundle == "paper":
+        return dataclasses.replace(config, paper=dataclasses.replace(config.paper, head=head))
+    return dataclasses.replace(config, models=dataclasses.replace(config.models, head=head))
 
 
 def switches(*, no_video: bool, no_audio: bool, no_text: bool) -> dict[str, Any]:

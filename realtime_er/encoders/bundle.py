@@ -21,6 +21,8 @@ from realtime_er.messages import LABELS, FloatArray
 from realtime_er.resources import resource_dir
 
 KINDS = ("detector", "face", "speech", "text", "fusion")
+_PARTS = ("head", "tokenizer")
+"""Entries of a card that name one more file, each with its hash."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ class Card:
     def path(self) -> Path:
         """The weights."""
         return self.folder / self.file
+
+    @property
+    def files(self) -> tuple[tuple[Path, str], ...]:
+        """Every file that the card describes and the sha256 it names, the weights first."""
+        parts = [self.raw[part] for part in _PARTS if self.raw.get(part)]
+        more = [(self.folder / part["file"], str(part["sha256"])) for part in parts]
+        return ((self.path, self.sha256), *more)
 
     def to_project_labels(self, probabilities: FloatArray) -> FloatArray:
         """Sum the model's own classes into the seven columns.
@@ -73,9 +82,10 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> Card:
     """Write ``card.json`` beside the weights, with their hashes filled in, and load it back."""
     filled = dict(card)
     filled["sha256"] = sha256_of(folder / filled["file"])
-    head = filled.get("head")
-    if head:
-        filled["head"] = {**head, "sha256": sha256_of(folder / head["file"])}
+    for part in _PARTS:
+        entry = filled.get(part)
+        if entry:
+            filled[part] = {**entry, "sha256": sha256_of(folder / entry["file"])}
     text = json.dumps(filled, indent=2, ensure_ascii=False) + "\n"
     (folder / "card.json").write_text(text, encoding="utf-8")
     return load_card(folder)
@@ -113,14 +123,11 @@ def load_card(folder: Path, *, verify: bool = True) -> Card:
     if unknown:
         raise SpecMismatch(f"{path}: label_map names unknown labels {sorted(unknown)}")
     if verify:
-        parts = [(card.file, card.sha256)]
-        if "head" in raw:
-            parts.append((raw["head"]["file"], raw["head"]["sha256"]))
-        for name, expected in parts:
-            if not (folder / name).is_file():
-                raise WeightsMissing(f"{folder / name}: missing; reinstall realtime_er")
-            if sha256_of(folder / name) != expected:
-                raise SpecMismatch(f"{folder / name}: not the file its card describes (sha256)")
+        for file, expected in card.files:
+            if not file.is_file():
+                raise WeightsMissing(f"{file}: missing; reinstall realtime_er")
+            if sha256_of(file) != expected:
+                raise SpecMismatch(f"{file}: not the file its card describes (sha256)")
     return card
 
 

@@ -57,6 +57,10 @@ class AudioModel(Protocol):
         """Take the next samples; (end index, embedding) of what they complete."""
         ...
 
+    def skip(self) -> None:
+        """Leave the next embedding out, to catch up; ignored where later ones build on it."""
+        ...
+
     def finish(self) -> LastWindow | None:
         """No more will come: what belongs to the whole recording alone, if there is such a thing."""
         ...

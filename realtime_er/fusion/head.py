@@ -5,7 +5,7 @@ Pure functions and one class that owns an ONNX session; one owning thread, no lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
@@ -253,7 +253,3 @@ def shapley(
                 total += weight * (value(without | {name}) - value(without))
         result[name] = total.astype(np.float32)
     return result
-
-
-HEADS: dict[str, Callable[[Path, Mapping[str, str], int], FusionHead]] = {"gated": OnnxFusionHead}
-"""Head name in the configuration to what loads it from (folder, encoder ids, threads)."""

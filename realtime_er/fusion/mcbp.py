@@ -42,7 +42,7 @@ class CompactBilinear(nn.Module):
         """Count sketch [B, sketch_dim] of modality ``m``'s vector [B, D_m]."""
         place: Tensor = getattr(self, f"place_{m}")
         sign: Tensor = getattr(self, f"sign_{m}")
-        empty = vector.new_zeros(len(vector), self.sketch_dim)
+        empty = vector.new_zeros(vector.shape[0], self.sketch_dim)
         return empty.index_add(1, place, vector * sign.to(vector.dtype))
 
     def forward(self, vectors: Sequence[Tensor]) -> Tensor:

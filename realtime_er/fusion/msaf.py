@@ -46,7 +46,8 @@ class SplitAttention(nn.Module):
         flat = x.flatten(2) if x.ndim > 2 else x[..., None]
         missing = n_blocks * self.block_channels - flat.shape[1]
         padded = F.pad(flat, (0, 0, 0, missing))
-        return padded.reshape(len(x), n_blocks, self.block_channels, -1)
+        # Not len(): an export would freeze the batch.
+        return padded.reshape(x.shape[0], n_blocks, self.block_channels, -1)
 
     def mask(self, like: Tensor) -> Tensor:
         """Block dropout: float [B, N], 0 or 1 / (1 - p), of expectation 1."""
@@ -192,8 +193,8 @@ class MSAF(nn.Module):
 def _there(x: Tensor, mask: Tensor | None) -> Tensor:
     """Bool [B, 1], whether anything of a modality is there."""
     if mask is None:
-        return torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
-    return mask.reshape(len(mask), -1).any(1, keepdim=True)
+        return torch.ones(x.shape[0], 1, dtype=torch.bool, device=x.device)
+    return mask.reshape(mask.shape[0], -1).any(1, keepdim=True)
 
 
 def _segments(x: Tensor, count: int, axis: int) -> list[Tensor]:

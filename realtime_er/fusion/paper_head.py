@@ -67,15 +67,8 @@ def load_paper_head(
     given = _checked_temperatures(temperatures or {})
     card = None
     if head is not None:
-        path = Path(head).expanduser()
-        if path.is_dir() and not (path / "card.json").is_file():
-            if not (path / PUBLISHED_FILE).is_file():
-                raise WeightsMissing(
-                    f"{path}: no fusion head there: neither card.json nor {PUBLISHED_FILE}; give "
-                    "the checkpoint itself, or train one: realtime-er train mer"
-                )
-            path /= PUBLISHED_FILE
-        if not path.is_dir():
+        path = head_file(head)
+        if path.is_file():
             return _gated(path, encoders, own_heads, gate, missing, given)
         card = load_card(path)
         kind = card.raw.get("architecture") if card.kind == "fusion" else card.kind
@@ -87,6 +80,24 @@ def load_paper_head(
                 "realtime-er train mer, or none for late fusion"
             )
     return _late(card, encoders, own_heads, late_weights, given)
+
+
+def head_file(head: Path) -> Path:
+    """The checkpoint that ``paper.head`` names, or its folder where that has a card.
+
+    Raises:
+        WeightsMissing: there is no fusion head.
+    """
+    path = head.expanduser()
+    if path.is_file() or (path / "card.json").is_file():
+        return path
+    if (path / PUBLISHED_FILE).is_file():
+        return path / PUBLISHED_FILE
+    found = f"neither card.json nor {PUBLISHED_FILE}" if path.is_dir() else "no such file or folder"
+    raise WeightsMissing(
+        f"{path}: no fusion head there: {found}; give the checkpoint itself, train one "
+        "(realtime-er train mer), or leave paper.head empty for late fusion"
+    )
 
 
 def _gated(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,17 +80,35 @@ def read_faces(row: ManifestRow, root: Path, detector: FaceDetector) -> FaceTrac
     Raises:
         MediaError: the file has no picture that can be decoded.
     """
+    return follow_face(read_pictures(row, root), detector, _cut_square)
+
+
+def follow_face(
+    pictures: Iterable[tuple[float, ImageArray]],
+    detector: FaceDetector,
+    cut: Callable[[ImageArray, Sequence[float]], ImageArray | None],
+) -> FaceTrack | None:
+    """Follows everybody and keeps whoever covers the largest area over all pictures.
+
+    Args:
+        pictures: times in seconds and pictures, in order.
+        detector: finds faces; owned by the calling thread.
+        cut: makes a square of a picture and a box (left, top, width, height in pixels), all of one
+            size; None where nothing of the box is in the picture.
+
+    Returns:
+        That person; None without a face.
+    """
     tracker = FaceTracker()
     squares: dict[int, list[ImageArray]] = {}
     times: dict[int, list[float]] = {}
     areas: dict[int, float] = {}
-    for time_s, image in _pictures(root / row.video, row.start_s, row.end_s):
-        seen = _half(image, row.side)
-        for face in tracker.update(detector.detect(seen), time_s):
-            cut = cut_face(seen, face.box_px)
-            if cut is None:
+    for time_s, image in pictures:
+        for face in tracker.update(detector.detect(image), time_s):
+            square = cut(image, face.box_px)
+            if square is None:
                 continue
-            squares.setdefault(face.track_id, []).append(to_square(cut))
+            squares.setdefault(face.track_id, []).append(square)
             times.setdefault(face.track_id, []).append(time_s)
             area = float(face.box_px[2] * face.box_px[3])
             areas[face.track_id] = areas.get(face.track_id, 0.0) + area
@@ -100,6 +118,11 @@ def read_faces(row: ManifestRow, root: Path, detector: FaceDetector) -> FaceTrac
     return FaceTrack(np.stack(squares[best]), np.array(times[best]), len(squares))
 
 
+def _cut_square(image: ImageArray, box_px: Sequence[float]) -> ImageArray | None:
+    face = cut_face(image, box_px)
+    return None if face is None else to_square(face)
+
+
 def _half(image: ImageArray, side: str) -> ImageArray:
     middle = image.shape[1] // 2
     if side == "left":
@@ -107,11 +130,25 @@ def _half(image: ImageArray, side: str) -> ImageArray:
     return np.ascontiguousarray(image[:, middle:]) if side == "right" else image
 
 
-def _pictures(
-    path: Path, start_s: float | None, end_s: float | None
+def read_pictures(
+    row: ManifestRow, root: Path, rate_hz: float = RATE_HZ, longest_s: float = _LONGEST_S
 ) -> Iterator[tuple[float, ImageArray]]:
-    """Sampled frames and their times since the clip's start."""
-    sampler = FrameSampler(RATE_HZ)
+    """A clip's frames, chosen by their time, and of IEMOCAP's the speaker's half.
+
+    Args:
+        row: a clip with a video.
+        root: the corpus' folder.
+        rate_hz: frames per second, at most.
+        longest_s: where to stop, since the clip's start.
+
+    Yields:
+        Seconds since the clip's start, and uint8 [H, W, 3], BGR.
+
+    Raises:
+        MediaError: the file is missing or has no picture that can be decoded.
+    """
+    path, start_s, end_s = root / row.video, row.start_s, row.end_s
+    sampler = FrameSampler(rate_hz)
     last_s = -math.inf
     frames = 0
     with _opened(path) as container:
@@ -120,6 +157,7 @@ def _pictures(
             raise MediaError(f"{path}: holds no picture")
         zero_s = _zero_s(container)
         first_s = 0.0 if start_s is None else start_s
+        last_end_s = min(first_s + longest_s, math.inf if end_s is None else end_s)
         interval_s = 1.0 / float(stream.average_rate or 25)
         for frame in _decoded(container, stream, start_s, zero_s):
             frames += 1
@@ -130,11 +168,11 @@ def _pictures(
                 time_s = told_s - zero_s
             if time_s < first_s - 1e-6 or time_s <= last_s:
                 continue  # before the clip, or out of order
-            if time_s >= (first_s + _LONGEST_S if end_s is None else end_s):
+            if time_s >= last_end_s:
                 return
             last_s = time_s
             if sampler.take(time_s):
-                yield time_s - first_s, upright(frame)
+                yield time_s - first_s, _half(upright(frame), row.side)
     if not frames:
         raise MediaError(f"{path}: no picture in it can be decoded")
 

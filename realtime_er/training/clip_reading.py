@@ -26,8 +26,8 @@ SILENT_RMS = 10.0 ** (-70.0 / 20.0)
 LANGUAGES = {"emodb": "de"}
 """Corpora whose speakers do not speak English, which the text encoder reads."""
 
-# What decoders and OpenCV raise over odd files (formats they do not know, pictures of no size).
-_UNREADABLE = (MediaError, av.error.FFmpegError, cv2.error, ValueError, TypeError, OSError)
+UNREADABLE = (MediaError, av.error.FFmpegError, cv2.error, ValueError, TypeError, OSError)
+"""What decoders and OpenCV raise over odd files (formats they do not know, pictures of no size)."""
 
 Transcribe = Callable[[FloatArray], str]
 
@@ -137,15 +137,16 @@ def read_clip(
 def _read_faces(clip: ClipContent, root: Path, detector: FaceDetector, broken: list[str]) -> None:
     try:
         clip.faces = read_faces(clip.row, root, detector)
-    except _UNREADABLE as error:
-        broken.append(_told(error, root / clip.row.video))
+    except UNREADABLE as error:
+        broken.append(why_unreadable(error, root / clip.row.video))
         clip.note("face", broken[-1])
         return
     if clip.faces is None:
         clip.note("face", "no face was found")
 
 
-def _told(error: Exception, path: Path) -> str:
+def why_unreadable(error: Exception, path: Path) -> str:
+    """One line on a file that raised one of ``UNREADABLE``."""
     if isinstance(error, MediaError):
         return str(error)
     reason = str(error).splitlines()[0] if str(error) else "no reason given"
@@ -158,11 +159,11 @@ def _read_sound(
     """The sound when there is something to hear; puts its windows into the clip."""
     try:
         sound = read_sound(clip.row, root)
-    except _UNREADABLE as error:
-        broken.append(_told(error, root / (clip.row.audio or clip.row.video)))
+    except UNREADABLE as error:
+        broken.append(why_unreadable(error, root / (clip.row.audio or clip.row.video)))
         clip.note("audio", broken[-1])
         return None
-    reason = _unheard(sound)
+    reason = why_unheard(sound)
     if sound is None or reason:
         clip.note("audio", reason)
         return None
@@ -173,7 +174,8 @@ def _read_sound(
     return sound
 
 
-def _unheard(sound: FloatArray | None) -> str:
+def why_unheard(sound: FloatArray | None) -> str:
+    """Why there is nothing to hear in sound, float32 [samples] or None; empty where there is."""
     if sound is None:
         return "the file has no sound"
     if len(sound) == 0:

@@ -77,7 +77,11 @@ def weighted_f1(truth: Labels, prediction: Labels) -> float:
 
 
 def expected_calibration_error(
-    truth: Labels, probabilities: npt.NDArray[np.floating], n_bins: int = 15
+    truth: Labels,
+    probabilities: npt.NDArray[np.floating],
+    n_bins: int = 15,
+    *,
+    weights: npt.NDArray[np.floating] | None = None,
 ) -> float:
     """Mean gap between confidence and accuracy over equally wide bins of confidence.
 
@@ -85,9 +89,10 @@ def expected_calibration_error(
         truth: integer [N], class indices.
         probabilities: floating [N, C], rows summing to 1; the confidence is a row's largest.
         n_bins: bins over [0, 1]; a value on an edge belongs to the bin below it.
+        weights: [N], how much each row counts; None for the same.
 
     Returns:
-        The gap in 0..1, bins weighted by how many rows they hold.
+        The gap in 0..1, bins weighted by the rows they hold.
 
     Raises:
         ValueError: the shapes do not fit, there is no row, or ``n_bins`` is below 1.
@@ -100,8 +105,9 @@ def expected_calibration_error(
     right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
     edges = np.linspace(0.0, 1.0, n_bins + 1)
     bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, n_bins - 1)
-    gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(truth))
+    own = np.ones(len(truth)) if weights is None else weights
+    gap = np.bincount(bins, weights=own * (right - confidence), minlength=n_bins)
+    return float(np.abs(gap).sum() / own.sum())
 
 
 def bootstrap_interval(

@@ -222,6 +222,14 @@ def test_recorded_evidence_gives_the_same_estimates(settings, tmp_path, monkeypa
         recompute_module.check(tmp_path / "s", changed)
 
 
+def test_a_face_that_was_never_seen_is_known_to_late_fusion(settings, tmp_path):
+    """The voice alone knows six labels; with an encoder of faces there were seven to share."""
+    config = configured(settings, asr__enabled=False)
+    run(config, both(3.0), away=range(999), record=(tmp_path / "s", NO_MEDIA))
+    compared = recompute_module.check(tmp_path / "s")
+    assert compared.equal, compared.line()
+
+
 def _made(folder):
     folder.mkdir()
     return folder
@@ -306,6 +314,12 @@ def test_a_missing_package_is_one_line(settings, monkeypatch, package):
 
 
 def test_settings_that_name_nothing_are_one_line(settings, tmp_path):
+    headless = PaperBundle(configured(settings, paper__head=str(tmp_path / "none.pth")))
+    headless.load({"face"})
+    for wanted in (headless.load_head, headless.identities):
+        with pytest.raises(WeightsMissing, match=r"none\.pth: no fusion head there") as raised:
+            wanted()
+        one_line(raised)
     missing = configured({**settings, "paper.audio": str(tmp_path / "none")})
     with pytest.raises(WeightsMissing, match="none") as raised:
         PaperBundle(missing).load({"audio"})
@@ -323,4 +337,4 @@ def test_analyze_at_full_size(clip, tmp_path):
     with (tmp_path / "out" / "five.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 19
-    assert {"present", "heard"} <= {rows[-1]["state_face"], rows[-1]["state_audio"]}
+    assert (rows[-1]["state_face"], rows[-1]["state_audio"]) == ("present", "present")

@@ -28,9 +28,10 @@ def sound(n_samples, seed=0):
     return np.random.default_rng(seed).normal(size=n_samples).astype(np.float32)
 
 
-def drive(runs, block=4800):
+def drive(runs, block=4800, policy="block"):
     """The messages of an audio stage that hears these (first sample, samples), and its tally."""
-    blocks, inbox = Mailbox("in", 4000, "block"), Mailbox("out", 4000, "block")
+    blocks = Mailbox("in", 4000, policy, size=lambda one: len(one.samples))
+    inbox = Mailbox("out", 4000, "block")
     for first, samples in runs:
         for start in range(0, len(samples), block):
             at = first + start
@@ -95,6 +96,26 @@ def test_blocks_of_any_size_give_the_same():
         for one, same in zip(described[0], other, strict=True):
             np.testing.assert_array_equal(one.vector, same.vector)
             assert (one.start_s, one.end_s) == pytest.approx((same.start_s, same.end_s))
+
+
+def test_live_a_window_that_is_late_is_left_out():
+    """All of it waits: only what is not complete yet would be described in time."""
+    messages, tally = drive([(0, sound(9 * SAMPLE_RATE_HZ))], policy="drop_oldest")
+    assert not any(isinstance(m, Embedding) for m in messages)
+    assert (tally.processed, tally.skipped, tally.tail) == (0, 4 * 32_000, 16_000)
+    marks = {round(m.time_s, 3) for m in messages if isinstance(m, Watermark)}
+    assert marks == {12, 14, 16, 18, 20}
+
+
+def test_one_window_is_skipped_and_the_next_hears_all_of_its_sound():
+    samples, voice = sound(8 * SAMPLE_RATE_HZ), PaperVoice(Summing())
+    every = PaperVoice(Summing()).push(0, samples)
+    first = voice.push(0, samples[:32_000])
+    voice.skip()
+    later = voice.push(32_000, samples[32_000:])
+    assert [end for end, _ in first + later] == [32_000, 96_000, 128_000]
+    for end, vector in first + later:
+        np.testing.assert_array_equal(vector, dict(every)[end])
 
 
 def test_no_sound_has_no_last_window():

@@ -1,9 +1,11 @@
 """The command line: help, exit codes, what goes to stdout and what to stderr."""
 
+import dataclasses
 import importlib
 import json
 import subprocess
 import sys
+import tomllib
 import types
 
 import pytest
@@ -13,10 +15,20 @@ import realtime_er.session
 import realtime_er.sources.media_file
 from realtime_er.cli import app, options
 from realtime_er.cli.doctor import Finding
-from realtime_er.config import load_config
+from realtime_er.cli.train_ravdess import RAVDESS_HEADS
+from realtime_er.config import load_config, read_settings
 from realtime_er.errors import ConfigError, MediaError, WorkerFault
+from realtime_er.fusion.registry import heads_reading
 from realtime_er.resources import resource_dir
 from realtime_er.sources.devices import Listing, MicrophoneDevice
+from realtime_er.training.mer_recipe import MerRecipe
+from realtime_er.training.recipes import (
+    DetectorRecipe,
+    FaceRecipe,
+    FusionRecipe,
+    SpeechRecipe,
+    TextRecipe,
+)
 from tests.cli.fakes import FakeMediaFile, FakeSession
 
 COMMANDS = [
@@ -27,9 +39,15 @@ COMMANDS = [
     ["sessions"],
     ["export"],
     ["repair"],
-    ["train"],
+    ["train", "speech"],
+    ["train", "mer"],
+    ["train", "late"],
+    ["train", "foal"],
+    ["train", "cfn-sr"],
     ["evaluate", "face"],
     ["evaluate", "mer"],
+    ["evaluate", "compare"],
+    ["evaluate", "foal"],
     ["extract"],
     ["devices"],
     ["doctor"],
@@ -66,6 +84,10 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_head_on_maps_can_be_trained():
+    assert sorted(RAVDESS_HEADS) == sorted(heads_reading("maps"))
 
 
 @pytest.mark.parametrize(
@@ -279,27 +301,70 @@ def test_train_calls_the_trainer(monkeypatch, tmp_path):
     calls = []
     trainer = types.SimpleNamespace(
         train_text=lambda *folders, **settings: calls.append((folders, settings)),
-        train_fusion=lambda *folders, **settings: calls.append((folders, settings)),
+        train_fusion=lambda *given, **settings: calls.append((given, settings)),
     )
     monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
     for kind in ("text", "fusion"):
-        monkeypatch.setitem(sys.modules, f"realtime_er.training.{kind}", trainer)
+        monkeypatch.setitem(sys.modules, f"realtime_er.training.{kind}.train", trainer)
     monkeypatch.setenv("REALTIME_ER_DATA", str(tmp_path))
     out = tmp_path / "out"
     assert invoke("train", "text", "--out", str(out), "--seed", "5").exit_code == 0
     folders, settings = calls[0]
     assert folders == (tmp_path, out / "compact-text")
     assert settings["seed"] == 5
-    assert "epochs" not in settings
+    assert settings["epochs"] == TextRecipe().epochs
     assert invoke("train", "fusion", "--out", str(out), "--epochs", "2").exit_code == 0
-    folders, settings = calls[1]
-    assert folders == (tmp_path, resource_dir("assets") / "models", out / "compact-fusion")
-    assert settings["epochs"] == 2
+    given, settings = calls[1]
+    assets = resource_dir("assets") / "models"
+    assert given == (tmp_path, assets, out / "compact-fusion", FusionRecipe(epochs=2))
     (out / "compact-text").mkdir(parents=True)
     (out / "compact-text" / "card.json").write_text("{}")
     result = invoke("train", "fusion", "--out", str(out))
     assert result.exit_code == 2
     assert "face, speech" in result.stderr
+
+
+def test_a_recipe_is_a_file_and_options_win(monkeypatch, tmp_path):
+    calls = []
+    trainer = types.SimpleNamespace(train_fusion=lambda *given, **_: calls.append(given[-1]))
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    monkeypatch.setitem(sys.modules, "realtime_er.training.fusion.train", trainer)
+    path = tmp_path / "mine.toml"
+    args = ["train", "fusion", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    args += ["--config", str(path)]
+    result = invoke(*args)
+    assert result.exit_code == 2
+    assert "no such recipe" in result.stderr
+    path.write_text("gated_dim = 16\nepochs = 3\nrate = 1")
+    assert invoke(*args, "--seed", "7").exit_code == 0
+    assert calls == [FusionRecipe(gated_dim=16, epochs=3, rate=1.0, seed=7)]
+    for text, said in (
+        ("gated_dims = 16", "did you mean 'gated_dim'"),
+        ("epochs = 0", "at least 1"),
+        ("rate = 'high'", "must be a number"),
+    ):
+        path.write_text(text)
+        result = invoke(*args)
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert str(path) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "usual"),
+    [
+        ("detector", DetectorRecipe()),
+        ("face", FaceRecipe()),
+        ("fusion", FusionRecipe()),
+        ("mer", MerRecipe(seed=1)),
+        ("speech", SpeechRecipe()),
+        ("text", TextRecipe()),
+    ],
+)
+def test_recipes_that_ship_spell_out_the_defaults(name, usual):
+    path = resource_dir("config") / "train" / f"{name}.toml"
+    assert read_settings(type(usual), path) == usual
+    assert set(tomllib.loads(path.read_text())) == {one.name for one in dataclasses.fields(usual)}
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("broken", 1)])

@@ -14,13 +14,16 @@ pytest.importorskip("transformers")
 import realtime_er.cli  # noqa: E402
 from realtime_er.training.features import load_features  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.encoders.foal import tiny  # noqa: E402
 from tests.training import mer_media, trees  # noqa: E402
 
 PAGE = ROOT / "docs" / "reproduce.md"
 
 
-def commands():
-    text = PAGE.read_text(encoding="utf-8")
+def commands(section):
+    """The lines to type under one of the page's main headings."""
+    parts = re.split(r"^# (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = dict(zip(parts[1::2], parts[2::2], strict=True))[section]
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     return [
         line for block in blocks for line in block.splitlines() if line.startswith("realtime-er")
@@ -56,12 +59,12 @@ def invoke(app, *args):
 
 
 @pytest.mark.slow
-def test_every_command_of_the_page_works(place, app, encoders):
+def test_every_command_for_mer_works(place, app, encoders):
     write = mer_media.MediaWriter(place / "media")
     trees.meld(place / "MELD.Raw", per_label=2, write=write)
     trees.ravdess(place / "RAVDESS", actors=(1, 13, 17), write=write)
     ran = []
-    for line in commands():
+    for line in commands("MER"):
         line = line.replace("--encoders paper", f"--encoders {shlex.quote(str(encoders))}")
         result = invoke(app, *shlex.split(line)[1:])
         assert result.exit_code == 0, (line, result.output)
@@ -75,6 +78,32 @@ def test_every_command_of_the_page_works(place, app, encoders):
     assert re.search(r"\| Ours WL \| \*\*[\d.]+\*\* \(64\.8\) \|", table)
     loco = (place / "results" / "mer-loco.md").read_text()
     assert re.search(r"\| hub \| \*\*[\d.]+ / [\d.]+\*\* \| \*\*", loco)
+
+
+@pytest.mark.slow
+def test_both_commands_for_foal_net_work(place, app):
+    trees.iemocap(
+        place / "IEMOCAP_full_release", dialogues=1, write=mer_media.MediaWriter(place / "media")
+    )
+    tiny.write_wavlm(place / "wavlm")
+    tiny.write_clip(place / "clip")
+    training, scoring = commands("Foal-Net")
+    assert training.endswith(" --download")
+    local = training.replace("--download", "--wavlm wavlm --clip clip --epochs 1")
+    result = invoke(app, *shlex.split(local)[1:])
+    assert result.exit_code == 0, result.output
+    assert "25 clips, 0 skipped" in result.output
+    folders = sorted(path.name for path in (place / "heads" / "foal").glob("session*"))
+    assert folders == [f"session{number}" for number in range(1, 6)]
+    files = {path.name for path in (place / "heads" / "foal" / "session3").iterdir()}
+    assert files == {
+        "card.json", "model.safetensors", "predictions.csv", "history.json", "curves.png"
+    }  # fmt: skip
+    result = invoke(app, *shlex.split(scoring)[1:])
+    assert result.exit_code == 0, result.output
+    table = (place / "results" / "foal.md").read_text()
+    assert table in result.output
+    assert re.search(r"\| mean \| \*\*[\d.]+ ± [\d.]+\*\* \(80\.1\) \| \*\*", table)
 
 
 def test_extract_reports_and_can_be_repeated(place, app, encoders):
@@ -122,7 +151,7 @@ def test_wrong_use_is_one_line(place, app, encoders):
             "x: no such corpus; there are",
         ),
         (["train", "mer"], 2, "train mer needs --features FILE"),
-        (["train", "face", "--features", "f.npz"], 2, "--features is for mer"),
+        (["train", "face", "--features", "f.npz"], 2, "No such option: --features"),
         (["train", "mer", "--features", "f.npz"], 1, "f.npz: no such file of features"),
         (["train", "mer", "--features", "f.npz", "--recipe", "x=1"], 2, "--recipe x: no such"),
         (["evaluate", "mer"], 2, "evaluate mer needs --features DIR"),

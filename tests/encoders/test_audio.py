@@ -15,15 +15,16 @@ from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import SpecMismatch, WeightsMissing
 from realtime_er.resources import resource_dir
 from realtime_er.training.corpora.clips import SpeechClip
-from realtime_er.training.speech import LABELS
-from realtime_er.training.speech_export import card_of, export_encoder, export_head
-from realtime_er.training.speech_model import (
+from realtime_er.training.recipes import SpeechRecipe
+from realtime_er.training.speech.export import card_of, export_encoder, export_head
+from realtime_er.training.speech.model import (
     SpeechNet,
     StreamingGraph,
     clip_features,
     clip_power,
     pool,
 )
+from realtime_er.training.speech.train import LABELS
 
 STEP = 1280
 
@@ -57,7 +58,7 @@ def exported(network: SpeechNet, tmp_path_factory: pytest.TempPathFactory) -> Pa
     export_encoder(network, out / "model.onnx")
     export_head(network, out / "head.onnx")
     clip = SpeechClip(Path("x.flac"), "ravdess-01", "calm", "ravdess")
-    write_card(out, card_of(LABELS, {}, ["ravdess-20"], seed=1, epochs=(1, 1), trained_on=[clip]))
+    write_card(out, card_of(LABELS, {}, ["ravdess-20"], recipe=SpeechRecipe(), trained_on=[clip]))
     return out
 
 
@@ -172,7 +173,7 @@ def test_refuses_what_is_not_its_model(folder: Path, tmp_path: Path) -> None:
         encoder.push(0, np.zeros((2, 10), np.float32))
     (tmp_path / "model.onnx").write_bytes((folder / "head.onnx").read_bytes())
     clip = SpeechClip(Path("x.flac"), "ravdess-01", "calm", "ravdess")
-    card = card_of(LABELS, {}, [], seed=1, epochs=(1, 1), trained_on=[clip])
+    card = card_of(LABELS, {}, [], recipe=SpeechRecipe(), trained_on=[clip])
     write_card(tmp_path, {**card, "head": {"file": "model.onnx"}})
     with pytest.raises(SpecMismatch):
         StreamingAudioEncoder(tmp_path)

@@ -8,7 +8,6 @@ from onnx import TensorProto, helper, numpy_helper
 from realtime_er.encoders.bundle import write_card
 from realtime_er.errors import SpecMismatch, WeightsMissing
 from realtime_er.fusion.head import (
-    HEADS,
     SUBSETS,
     FusionInput,
     OnnxFusionHead,
@@ -132,7 +131,7 @@ def test_a_wrong_encoder_is_refused(tmp_path):
 
 
 def test_an_encoder_that_is_switched_off_may_be_left_out(tmp_path):
-    head = HEADS["gated"](write_head(tmp_path / "head"), {"text": "t-1"}, 1)
+    head = OnnxFusionHead(write_head(tmp_path / "head"), {"text": "t-1"}, 1)
     assert head.head_id == "head-1"
     assert head.encoder_ids == ENCODERS
 

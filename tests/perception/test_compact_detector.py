@@ -14,9 +14,9 @@ from realtime_er.encoders.bundle import bundle_dir, load_card
 from realtime_er.errors import SpecMismatch, WeightsMissing
 from realtime_er.perception.detectors import CompactDetector, YuNetDetector, make_detector
 from realtime_er.perception.face import intersection_over_union
-from realtime_er.training.detector_data import find_teacher
-from realtime_er.training.detector_holdouts import CLIPS, EMPTY_CLIPS, list_portraits
-from realtime_er.training.detector_measure import frames
+from realtime_er.training.detector.data import find_teacher
+from realtime_er.training.detector.holdouts import CLIPS, EMPTY_CLIPS, list_portraits
+from realtime_er.training.detector.measure import frames
 
 
 @pytest.fixture(scope="module")

@@ -157,6 +157,9 @@ class Loudness:
             done.append((self.start, np.array([part.std() * 100, part.sum()], np.float32)))
         return done
 
+    def skip(self):
+        pass
+
     def finish(self):
         return None
 

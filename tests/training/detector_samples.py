@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime_er.training.detector_data import Bank, Shot
+from realtime_er.training.detector.data import Bank, Shot
 
 FACE = np.array(
     [20, 10, 80, 100, 42, 45, 78, 45, 60, 65, 45, 85, 75, 85], np.float32

@@ -13,16 +13,17 @@ from tests.training.detector_samples import FACE, drawn_bank
 
 torch = pytest.importorskip("torch")
 
-from realtime_er.training import detector, detector_fit  # noqa: E402
-from realtime_er.training.detector import export, train_detector  # noqa: E402
-from realtime_er.training.detector_data import find_teacher  # noqa: E402
-from realtime_er.training.detector_fit import fit  # noqa: E402
-from realtime_er.training.detector_holdouts import list_portraits  # noqa: E402
-from realtime_er.training.detector_model import (  # noqa: E402
+from realtime_er.training.detector import fit as detector_fit  # noqa: E402
+from realtime_er.training.detector import train as detector  # noqa: E402
+from realtime_er.training.detector.data import find_teacher  # noqa: E402
+from realtime_er.training.detector.fit import fit  # noqa: E402
+from realtime_er.training.detector.holdouts import list_portraits  # noqa: E402
+from realtime_er.training.detector.model import (  # noqa: E402
     DetectorNet,
     draw_targets,
     loss_of,
 )
+from realtime_er.training.detector.train import export, train_detector  # noqa: E402
 
 
 @pytest.fixture

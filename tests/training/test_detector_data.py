@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from realtime_er.errors import CorpusError, WeightsMissing
-from realtime_er.training.detector_compose import compose, composed
-from realtime_er.training.detector_data import (
+from realtime_er.training.detector.compose import compose, composed
+from realtime_er.training.detector.data import (
     find_teacher,
     only_face,
     read_bank,
     studio_matte,
     teacher_of,
 )
-from realtime_er.training.detector_holdouts import (
+from realtime_er.training.detector.holdouts import (
     CLIPS,
     EMPTY_CLIPS,
     PHOTOGRAPHS,
@@ -25,7 +25,7 @@ from realtime_er.training.detector_holdouts import (
     part_of_person,
     person_of,
 )
-from realtime_er.training.detector_paste import moved_face, paste, placed, similarity
+from realtime_er.training.detector.paste import moved_face, paste, placed, similarity
 from tests.training.detector_samples import FACE, drawn_bank, drawn_face
 
 

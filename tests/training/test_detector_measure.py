@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from realtime_er.perception.detectors import Detection
-from realtime_er.training.detector_measure import (
+from realtime_er.training.detector.measure import (
     Picture,
     compare,
     false_alarms,
@@ -14,7 +14,7 @@ from realtime_er.training.detector_measure import (
     time_ms,
     windows,
 )
-from realtime_er.training.detector_report import agreement_metrics, entry
+from realtime_er.training.detector.report import agreement_metrics, entry
 
 POINTS = np.array([[3, 4], [7, 4], [5, 6], [4, 8], [6, 8]], np.float32)
 FOUND = Detection((0.0, 0.0, 10.0, 10.0), 0.9, POINTS)

@@ -13,11 +13,11 @@ from realtime_er.messages import LABELS
 
 torch = pytest.importorskip("torch")
 
-from realtime_er.training import face_fit  # noqa: E402
 from realtime_er.training.corpora.ferplus import VOTE_NAMES, FaceSet, read_ferplus  # noqa: E402
-from realtime_er.training.face import embed_split, train_face  # noqa: E402
-from realtime_er.training.face_fit import FaceProgress, deepened, fit  # noqa: E402
-from realtime_er.training.face_model import FaceNet, augment  # noqa: E402
+from realtime_er.training.face import fit as face_fit  # noqa: E402
+from realtime_er.training.face.fit import FaceProgress, deepened, fit  # noqa: E402
+from realtime_er.training.face.model import FaceNet, augment  # noqa: E402
+from realtime_er.training.face.train import embed_split, train_face  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,40 @@
-"""Parts, triples and temperatures of the fusion trainer, on made-up vectors."""
+"""Folds, triples, weights and temperatures of the fusion trainer, on made-up vectors."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from realtime_er.errors import CorpusError
 from realtime_er.messages import MODALITIES
-from realtime_er.training import fusion
-from realtime_er.training.fusion import find_temperature, fit, subset_logits
-from realtime_er.training.fusion_sources import (
-    PARTS,
+from realtime_er.training.fusion import scores as fusion_scores
+from realtime_er.training.fusion import train as fusion
+from realtime_er.training.fusion.scores import (
+    ask,
+    chance_error,
+    even_weights,
+    find_temperature,
+    read_answers,
+    redraws,
+    save_answers,
+    weighted_accuracy,
+)
+from realtime_er.training.fusion.sources import (
+    FOLDS,
+    SPEAKER_FOLDS,
+    Folded,
     Source,
-    _parts,
+    _folds,
     draw_triples,
 )
+from realtime_er.training.fusion.train import cross_fit, fit, logits_of
+from realtime_er.training.metrics import (
+    expected_calibration_error,
+    unweighted_average_recall,
+)
+from realtime_er.training.recipes import FusionRecipe
+from realtime_er.training.speech.train import HELD_OUT
 
 
 def source(size, seed, rows=70):
@@ -27,30 +49,53 @@ def sources():
     return {name: source(size, seed) for seed, (name, size) in enumerate(sizes)}
 
 
-def test_a_group_stays_in_one_part_and_every_label_is_in_every_part():
+def folded():
+    folds = np.arange(70) // 7 % FOLDS
+    return {name: Folded(one, folds, np.ones(70, np.bool_)) for name, one in sources().items()}
+
+
+def test_a_group_stays_in_one_fold_and_every_label_is_in_every_fold():
     groups = np.array([f"g{row // 2:03d}" for row in range(280)])
     labels = np.repeat(np.arange(140) % 7, 2)
-    parts = np.array(_parts(groups, labels, 1))
+    folds = _folds(groups, labels, 1)
     for group in np.unique(groups):
-        assert len(set(parts[groups == group])) == 1
-    for part in PARTS:
-        assert set(labels[parts == part]) == set(range(7))
+        assert len(set(folds[groups == group])) == 1
+    for fold in range(FOLDS):
+        assert set(labels[folds == fold]) == set(range(7))
+
+
+def test_every_speaker_held_out_is_in_one_fold():
+    assert sorted(one for fold in SPEAKER_FOLDS for one in fold) == sorted(HELD_OUT)
+    assert len(SPEAKER_FOLDS) == FOLDS
 
 
 def test_triples_are_balanced_and_matched_by_label():
     given = sources()
-    drawn, labels = draw_triples(given, 35, np.random.default_rng(0))
+    rows, labels = draw_triples(given, 35, np.random.default_rng(0))
     np.testing.assert_array_equal(np.bincount(labels), np.full(7, 5))
     for name in MODALITIES:
-        for vector, label in zip(drawn[name], labels, strict=True):
-            row = np.flatnonzero((given[name].vectors == vector).all(axis=1))
-            assert given[name].labels[row] == label
+        np.testing.assert_array_equal(given[name].labels[rows[name]], labels)
 
 
-def test_resampling_keeps_every_label():
-    again = source(7, 0).resampled(np.random.default_rng(1))
-    np.testing.assert_array_equal(np.bincount(again.labels), np.full(7, 10))
-    assert len(np.unique(again.clips)) < 70
+def test_weights_make_every_label_count_the_same():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    weights = even_weights(labels)
+    np.testing.assert_allclose(np.bincount(labels, weights), 1 / 3)
+    guesses = np.eye(7)[[0, 0, 1, 1, 2, 0]]
+    recall = unweighted_average_recall(labels, guesses.argmax(axis=1))
+    assert weighted_accuracy(labels, guesses, weights) == pytest.approx(recall)
+
+
+def test_chance_alone_leaves_a_gap_that_more_clips_close():
+    rng = np.random.default_rng(4)
+    guesses = rng.dirichlet(np.ones(7), 4000)
+    few, many = (
+        chance_error(np.arange(count), guesses[:count], np.ones(count), 1) for count in (200, 4000)
+    )
+    assert 0.05 < few < 0.15
+    assert many < few / 3
+    labels = (rng.random((4000, 1)) > guesses.cumsum(axis=1)).sum(axis=1).clip(max=6)
+    assert expected_calibration_error(labels, guesses) < 2.5 * many
 
 
 def test_temperature_is_found_again():
@@ -70,13 +115,42 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def test_fit_learns_all_subsets_and_repeats_itself(monkeypatch, one_thread):
-    monkeypatch.setattr(fusion, "_TRIPLES_PER_EPOCH", 7 * 100)
-    monkeypatch.setattr(fusion, "_RATE", 5e-3)
+def test_fit_learns_all_subsets_and_repeats_itself(one_thread):
     given = sources()
-    nets = [fit(given, seed=1, epochs=2) for _ in range(2)]
-    drawn, labels = draw_triples(given, 70, np.random.default_rng(3))
-    first, second = (subset_logits(net, drawn) for net in nets)
-    for name, logits in first.items():
-        np.testing.assert_array_equal(logits, second[name])
-        assert (logits.argmax(axis=1) == labels).mean() > 0.5
+    recipe = FusionRecipe(epochs=2, triples=700, rate=5e-3)
+    nets = [fit(given, recipe) for _ in range(2)]
+    first, second = (ask(partial(logits_of, net), given, 70, 3) for net in nets)
+    for name, one in first.items():
+        np.testing.assert_array_equal(one.logits, second[name].logits)
+        assert (one.logits.argmax(axis=1) == one.labels).mean() > 0.5
+        assert set(one.clips) == set(name.split("+"))
+
+
+def test_folds_are_told_by_heads_that_never_saw_them(monkeypatch, one_thread, tmp_path):
+    taught = []
+
+    def fitted(parts, recipe, **_):
+        taught.append({name: set(one.clips.tolist()) for name, one in parts.items()})
+        return fit(parts, FusionRecipe(epochs=1, triples=70))
+
+    monkeypatch.setattr(fusion, "fit", fitted)
+    monkeypatch.setattr(fusion, "_SCORED_TRIPLES", 35)
+    monkeypatch.setattr(fusion_scores, "DRAWS", 2)
+    table, found = cross_fit(folded(), FusionRecipe())
+    assert len(taught) == FOLDS
+    for fold, seen in enumerate(taught):
+        apart = folded()["face"].of(fold).clips
+        assert not seen["face"] & set(apart.tolist())
+    assert len(table["face"].labels) == 70
+    assert len(table["face+text"].labels) == FOLDS * 35
+    assert set(found) == set(table)
+    for drawn in redraws(table, 1):
+        np.testing.assert_allclose(np.bincount(table["text"].labels, drawn["text"]), 1 / 7)
+    path = tmp_path / "folds.npz"
+    save_answers(path, table, "abc")
+    again = read_answers(path, "abc")
+    np.testing.assert_allclose(again["audio"].logits, table["audio"].logits, rtol=2e-3)
+    np.testing.assert_array_equal(again["face+audio"].clips["audio"],
+                                  table["face+audio"].clips["audio"])  # fmt: skip
+    with pytest.raises(CorpusError, match="another head"):
+        read_answers(path, "abd")

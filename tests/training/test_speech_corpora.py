@@ -10,13 +10,16 @@ import soundfile
 import torch
 
 from realtime_er.errors import CorpusError
-from realtime_er.training import speech
 from realtime_er.training.corpora import emodb, ravdess
 from realtime_er.training.corpora.clips import SpeechClip
-from realtime_er.training.speech_features import SpeechMaterial, draw_batch, prepare
-from realtime_er.training.speech_model import POWER_FLOOR, SpeechNet, clip_features, clip_power
-from realtime_er.training.speech_refine import refine
-from realtime_er.training.speech_teacher import STATE_DIM, standardised
+from realtime_er.training.recipes import SpeechRecipe
+from realtime_er.training.speech import train as speech
+from realtime_er.training.speech.features import SpeechMaterial, draw_batch, prepare
+from realtime_er.training.speech.model import POWER_FLOOR, SpeechNet, clip_features, clip_power
+from realtime_er.training.speech.refine import refine
+from realtime_er.training.speech.teacher import STATE_DIM, standardised
+
+ONE_EPOCH = SpeechRecipe(epochs=1, refine_epochs=1)
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_second_training_runs_and_repeats(small_corpora: Path) -> None:
     for _ in range(2):
         torch.manual_seed(5)
         net = SpeechNet(len(speech.LABELS))
-        net = refine(net, material, teacher, range(32), seed=1, epochs=1, progress=seen.append)
+        net = refine(net, material, teacher, range(32), ONE_EPOCH, progress=seen.append)
         found.append(speech.evaluate(net, material, [0, 2]).logits)
     assert len(seen) == 2
     np.testing.assert_array_equal(found[0], found[1])
@@ -165,9 +168,7 @@ def test_second_training_runs_and_repeats(small_corpora: Path) -> None:
 def test_training_runs_and_repeats(small_corpora: Path) -> None:
     material = prepare(speech.read_clips(small_corpora) * 8, 1, seed=1)
     seen: list[speech.SpeechProgress] = []
-    nets = [
-        speech.fit(material, range(32), seed=1, epochs=1, progress=seen.append) for _ in range(2)
-    ]
+    nets = [speech.fit(material, range(32), ONE_EPOCH, progress=seen.append) for _ in range(2)]
     assert len(seen) == 2
     assert np.isfinite(seen[0].loss)
     found = [speech.evaluate(net, material, [0, 2]).logits for net in nets]

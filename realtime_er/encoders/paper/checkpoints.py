@@ -62,9 +62,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise SpecMismatch(
-                f"{path}: {_kind_of_file(path) or 'damaged safetensors'} ({error}); fetch it again"
-            ) from error
+            found = _kind_of_file(path) or f"damaged safetensors ({error}); fetch it again"
+            raise SpecMismatch(f"{path}: {found}") from error
     kind = _kind_of_file(path)
     if kind is not None:
         raise SpecMismatch(f"{path}: {kind}")

@@ -86,6 +86,11 @@ class StreamingWindowEncoder:
         self._heard = np.zeros(0, np.float32)
         self._next_sample: int | None = None
         self._since_hop = 0
+        self._skip = False
+
+    def skip(self) -> None:
+        """Leaves the next window out; its sound still counts for the one after it."""
+        self._skip = True
 
     def push(self, first_sample: int, samples: FloatArray) -> list[tuple[int, FloatArray]]:
         """Takes the next samples of the stream and encodes the windows they complete.
@@ -119,7 +124,9 @@ class StreamingWindowEncoder:
             self._next_sample = first_sample + place
             if self._missing() == 0:
                 self._since_hop = 0
-                done.append((self._next_sample, self._encode()))
+                if not self._skip:
+                    done.append((self._next_sample, self._encode()))
+                self._skip = False
         return done
 
     def _missing(self) -> int:

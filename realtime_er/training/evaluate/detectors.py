@@ -16,17 +16,17 @@ from realtime_er.perception.detectors import (
     HaarDetector,
     YuNetDetector,
 )
-from realtime_er.training.detector_compose import composed
-from realtime_er.training.detector_data import find_teacher, read_bank
-from realtime_er.training.detector_holdouts import CLIPS, EMPTY_CLIPS, Part
-from realtime_er.training.detector_measure import (
+from realtime_er.training.detector.compose import composed
+from realtime_er.training.detector.data import find_teacher, read_bank
+from realtime_er.training.detector.holdouts import CLIPS, EMPTY_CLIPS, Part
+from realtime_er.training.detector.measure import (
     compare,
     false_alarms,
     frames,
     match,
     time_ms,
 )
-from realtime_er.training.detector_report import (
+from realtime_er.training.detector.report import (
     agreement_metrics,
     empty_pictures,
     entry,

@@ -20,10 +20,10 @@ from realtime_er.messages import LABELS
 from realtime_er.perception.detectors import FaceDetector, HaarDetector
 from realtime_er.perception.face import CropRule
 from realtime_er.training.corpora.ferplus import VOTE_NAMES, FaceSet, Split, read_ferplus
-from realtime_er.training.detector_holdouts import list_portraits
+from realtime_er.training.detector.holdouts import list_portraits
 from realtime_er.training.evaluate import pictures
 from realtime_er.training.evaluate.report import SEED, Goal, Report, add_recalls
-from realtime_er.training.face_photographs import (
+from realtime_er.training.face.photographs import (
     LABEL_OF,
     portrait_crops,
     read_portrait_labels,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from realtime_er.encoders.bundle import load_card
-from realtime_er.errors import CorpusError
+from realtime_er.encoders.bundle import sha256_of
 from realtime_er.training.corpora import emodb, ravdess
 from realtime_er.training.evaluate import pictures
 from realtime_er.training.evaluate.report import Goal, Report, add_recalls
 from realtime_er.training.evaluate.speech import sex_of
 from realtime_er.training.metrics import accuracy, unweighted_average_recall
+from realtime_er.training.speech.folds import FILE, read_folds
 
-FILE = "speech-folds.npz"
 _PARTS = {
     "ravdess": ("RAVDESS, 5 folds over speakers", ravdess.LABELS, Goal(0.65)),
     "emodb": ("EMO-DB, folds over speakers", emodb.LABELS, Goal(0.75)),
@@ -25,22 +21,23 @@ _PARTS = {
 
 
 def evaluate_folds(out_dir: Path, models_dir: Path) -> Report:
-    """Reads ``speech-folds.npz`` (ids, corpus, speaker, label, logits) beside the reports.
+    """Reads ``folds.npz`` in the speech model's folder.
 
     The networks are other ones than the shipped model: this is what the recipe is worth.
 
     Raises:
         CorpusError: the file is not there, or is something else.
     """
-    card = load_card(models_dir / "compact-speech")
-    saved = _read(out_dir / FILE)
-    report = Report.of("speech", "folds", card)
-    truth = np.array([card.labels.index(str(one)) for one in saved["label"]], np.int64)
+    path = models_dir / "compact-speech" / FILE
+    saved = read_folds(path)
+    classes = [str(one) for one in saved["classes"]]
+    report = Report("speech", "folds", path.name, sha256_of(path))
+    truth = np.array([classes.index(str(one)) for one in saved["label"]], np.int64)
     for corpus, (on, own, goal) in _PARTS.items():
         rows = saved["corpus"] == corpus
         if not rows.any():
             continue
-        allowed = np.array([label in own for label in card.labels])
+        allowed = np.array([label in own for label in classes])
         found = np.where(allowed, saved["logits"][rows], -np.inf).argmax(axis=1).astype(np.int64)
         speaker = saved["speaker"][rows]
         report.measure(
@@ -57,24 +54,12 @@ def evaluate_folds(out_dir: Path, models_dir: Path) -> Report:
                 f"{on}, {which}", "UAR", unweighted_average_recall, truth[rows][some],
                 found[some], unit="speakers", groups=speaker[some],
             )  # fmt: skip
-        add_recalls(report, on, card.labels, truth[rows], found, unit="clips")
+        add_recalls(report, on, classes, truth[rows], found, unit="clips")
         report.pictures.append(
             pictures.confusion(
-                out_dir / f"speech-folds-{corpus}-confusion.png", on, card.labels, truth[rows],
+                out_dir / f"speech-folds-{corpus}-confusion.png", on, classes, truth[rows],
                 found,
             )
         )  # fmt: skip
     report.notes.append("Other networks of the shipped model's recipe, one per fold.")
     return report
-
-
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if not path.is_file():
-        raise CorpusError(
-            f"{path}: missing; make it with: realtime-er train speech --cv, and copy it there"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in ("corpus", "speaker", "label", "logits")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CorpusError(f"{path}: not the folds of the speech recipe: {error}") from error

@@ -1,4 +1,4 @@
-"""The vectors that fusion is evaluated on: of the parts here, and of those kept elsewhere."""
+"""The vectors that fusion is evaluated on where the corpora's test parts are."""
 
 from __future__ import annotations
 
@@ -15,16 +15,7 @@ from realtime_er.training.corpora.ferplus import Split, read_ferplus
 from realtime_er.training.corpora.goemotions import read_goemotions
 from realtime_er.training.corpora.meld import read_meld
 from realtime_er.training.evaluate.speech import clips_of, hear, project_labels
-from realtime_er.training.fusion_sources import FACE_VIEWS, Source, _view, read_sources
-
-
-def valid_part(data_dir: Path, models_dir: Path, seed: int) -> dict[str, Source]:
-    """The fusion trainer's own test part: it chose nothing, but its corpora are those here.
-
-    Raises:
-        CorpusError: a corpus is not there.
-    """
-    return read_sources(data_dir, models_dir, "compact", seed)["test"]
+from realtime_er.training.fusion.sources import FACE_VIEWS, Source, _view
 
 
 def test_part(data_dir: Path, models_dir: Path, seed: int) -> dict[str, Source]:

@@ -54,6 +54,7 @@ def reliability(
     path: Path,
     title: str,
     panels: Mapping[str, tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]],
+    weights: Mapping[str, npt.NDArray[np.floating]] | None = None,
 ) -> str:
     """Writes reliability diagrams side by side; returns the file's name.
 
@@ -61,6 +62,7 @@ def reliability(
         path: of the PNG.
         title: above all panels.
         panels: name to truth [N] and probabilities [N, C].
+        weights: name to how much each row counts, [N]; None for the same.
     """
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
@@ -72,13 +74,15 @@ def reliability(
         right = probabilities.argmax(axis=1) == truth
         bins = np.clip((confidence * _BINS).astype(int), 0, _BINS - 1)
         axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-        filled = [one for one in range(_BINS) if np.any(bins == one)]
-        spots = [float(confidence[bins == one].mean()) for one in filled]
-        heights = [float(right[bins == one].mean()) for one in filled]
-        sizes = [8 + 160 * float(np.mean(bins == one)) for one in filled]
+        own = np.ones(len(truth)) if weights is None else weights[name]
+        held = np.bincount(bins, own, _BINS)
+        filled = np.flatnonzero(held)
+        spots = np.bincount(bins, own * confidence, _BINS)[filled] / held[filled]
+        heights = np.bincount(bins, own * right, _BINS)[filled] / held[filled]
+        sizes = 8 + 160 * held[filled] / own.sum()
         axes.plot(spots, heights, color="#2166ac", linewidth=1.2)
         axes.scatter(spots, heights, s=sizes, color="#2166ac", zorder=3)
-        gap = expected_calibration_error(truth, probabilities)
+        gap = expected_calibration_error(truth, probabilities, weights=own)
         axes.set_title(f"{name}\nECE {gap:.3f}, n {len(truth)}", fontsize=9)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)

@@ -25,6 +25,7 @@ from realtime_er.training.metrics import (
     unweighted_average_recall,
     weighted_f1,
 )
+from realtime_er.training.text.noise import bare
 
 _FILLERS = ("um", "uh", "like", "you know", "i mean", "so")
 _MOST_LOSS = 0.03
@@ -67,11 +68,12 @@ def evaluate_text(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
         "one MELD utterance", "ms, median", float(np.median(taken)), n=len(taken),
         goal=Goal(5, False),
     )  # fmt: skip
-    size = encoder.card.path.stat().st_size / 1e6
-    report.add("model file", "MB", size, goal=Goal(12, False))
+    size = sum(path.stat().st_size for path in encoder.card.folder.iterdir()) / 1e6
+    report.add("model folder", "MB", size, goal=Goal(12, False))
     report.notes.append(
-        "With the corpus' prior: the label bias that the model learned on that corpus' training "
-        "part is added, as a classifier made for that corpus has it; without: as it runs live."
+        "With the corpus' prior: the label frequencies of that corpus' training part are added, as "
+        "a classifier made for that corpus has them; without: as it runs live, where there is no "
+        "corpus and the mean of comments and dialogue stands in."
     )
     return report
 
@@ -167,12 +169,6 @@ def read(encoder: TextEncoder, texts: Sequence[str]) -> Logits:
         if fold_words(text):
             found[index] = encoder.encode(text)[1][place]
     return found
-
-
-def bare(text: str) -> str:
-    """The text as a plain recogniser would write it: lower case, no punctuation."""
-    kept = "".join(sign if sign.isalnum() or sign in "'\u2019" else " " for sign in text.lower())
-    return " ".join(kept.split())
 
 
 def spoken(text: str) -> str:

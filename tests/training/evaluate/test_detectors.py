@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime_er.training import detector_report
-from realtime_er.training.detector_holdouts import Part, list_portraits
+from realtime_er.training.detector import report as detector_report
+from realtime_er.training.detector.holdouts import Part, list_portraits
 from realtime_er.training.evaluate import detectors, run
 from tests.training.detector_samples import drawn_bank
 

@@ -1,0 +1,1 @@
+"""Every fusion head on the same features and folds."""

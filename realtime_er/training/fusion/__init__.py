@@ -1,0 +1,1 @@
+"""The fusion head of the compact bundle."""

@@ -1,0 +1,1 @@
+"""CFN-SR, MSAF and the fusions they are compared with, on RAVDESS."""
