@@ -70,8 +70,13 @@ class VoiceAggregator(Protocol):
         """Judge embeddings by the decisions on speech; both in order of time."""
         ...
 
-    def nothing_yet(self, reached_s: float, end_s: float) -> Absence:
-        """Why there is no embedding at ``end_s`` when sound was encoded up to ``reached_s``."""
+    def nothing_yet(self, reached_s: float, sounding_s: float) -> Absence:
+        """Why there is no embedding at a tick.
+
+        Args:
+            reached_s: Sound was encoded up to here; minus infinity when there was none yet.
+            sounding_s: How long the sound has gone on unbroken at the tick.
+        """
         ...
 
 
@@ -126,7 +131,7 @@ class PooledVoice:
         enough = seconds >= self._min_speech_s - EPSILON_S
         return Heard(spoken, spoken if enough else [], bool(spoken))
 
-    def nothing_yet(self, reached_s: float, end_s: float) -> Absence:
+    def nothing_yet(self, reached_s: float, sounding_s: float) -> Absence:
         """Steps are so short that sound without one means an encoder that is late."""
         return Absence.BEHIND if reached_s > -np.inf else Absence.WAITING
 
@@ -184,7 +189,9 @@ class VoiceWindows:
         used = [step for step, counts in newest if counts]
         return Heard(spoken, used, any(heard_s > 0.0 for heard_s in seconds[-self._keep :]))
 
-    def nothing_yet(self, reached_s: float, end_s: float) -> Absence:
-        """Until the first window is full there is nothing to be late with."""
-        late = -np.inf < reached_s < end_s - EPSILON_S
-        return Absence.BEHIND if late else Absence.WAITING
+    def nothing_yet(self, reached_s: float, sounding_s: float) -> Absence:
+        """Until the first window is full there is nothing to be late with.
+
+        ``reached_s`` does not count: recorded evidence tells of sound, not of what was encoded when.
+        """
+        return Absence.BEHIND if sounding_s > HOP_S - EPSILON_S else Absence.WAITING

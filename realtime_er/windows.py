@@ -31,6 +31,7 @@ from realtime_er.messages import (
 
 _MUTED_AFTER_S = 1.0
 _HEARD_LATELY_S = 0.1
+_BREAK_S = 0.05
 # Below the quantisation noise of 16 bits.
 _DIGITAL_SILENCE_DBFS = -100.0
 
@@ -351,7 +352,7 @@ class WindowBuilder:
             if reached_s == np.inf and not self._heard_lately(end_s):
                 reason = Absence.ENDED
             else:
-                reason = self._aggregation.voice.nothing_yet(reached_s, end_s)
+                reason = self._aggregation.voice.nothing_yet(reached_s, self._sounding_s(end_s))
             absent["audio"] = self._devices.away("audio", end_s) or reason
             return None
         heard = self._aggregation.voice.listen(steps, self._speech)
@@ -371,6 +372,15 @@ class WindowBuilder:
         """
         uncounted = [step for step in self._voice if step.end_s > self._counted_s]
         return list(self._aggregation.voice.listen([*uncounted, last], self._speech).spoken)
+
+    def _sounding_s(self, end_s: float) -> float:
+        """How long the sound has gone on unbroken at a tick; 0 without any."""
+        start_s = end_s
+        for activity in reversed(self._speech):
+            if activity.end_s < start_s - _BREAK_S and activity is not self._speech[-1]:
+                break
+            start_s = activity.start_s
+        return end_s - start_s
 
     def _heard_lately(self, end_s: float) -> bool:
         """A file's sound may be encoded to its end long before the tick that is made."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from realtime_er.aggregators import VoiceWindows
 from realtime_er.config import load_config
 from realtime_er.fusion.aggregation import RecentWindows, face_windows_until, recording_vector
 from realtime_er.messages import Absence, Embedding, FaceReport, SpeechActivity
@@ -92,10 +93,11 @@ def test_reasons_for_the_absence_of_sound():
     made = builder("audio")
     assert made.build().absent["audio"] is Absence.WAITING
     made.advance(Watermark("audio", 2.0 - 1e-6))
+    made.add_speech(speech(0.0, 1.5, speaking=False))
     assert window_at(made, 1.5).absent["audio"] is Absence.WAITING  # the first window is not full
+    made.add_speech(speech(1.5, 2.0, speaking=False))
     assert window_at(made, 2.25).absent["audio"] is Absence.BEHIND
     made.add_voice(voice(2.0, 1.0, 0.0))
-    made.add_speech(speech(0.0, 2.0, speaking=False))
     made.add_speech(speech(2.0, 2.5))
     made.add_speech(speech(2.5, 4.0, speaking=False))
     assert window_at(made, 2.5).absent["audio"] is Absence.NO_SPEECH
@@ -146,3 +148,21 @@ def test_every_spoken_window_is_counted_once_for_the_whole_recording():
     made.add_speech(speech(9.5, 10.5))
     last = made.spoken_at_end(voice(10.5, 10.5, 8.0))
     assert [e.vector[0] for e in last] == [10.5]
+
+
+def test_a_window_is_late_by_how_long_there_was_sound_and_not_by_what_was_encoded():
+    """Recorded evidence does not tell what was encoded when, and must give the same state."""
+    voice = VoiceWindows(load_config("paper"))
+    for reached_s in (-np.inf, 6.0, 99.0):
+        assert voice.nothing_yet(reached_s, 0.0) is Absence.WAITING
+        assert voice.nothing_yet(reached_s, 1.75) is Absence.WAITING
+        assert voice.nothing_yet(reached_s, 2.0) is Absence.BEHIND
+
+
+def test_after_a_break_the_next_window_has_to_fill_anew():
+    made = builder("audio")
+    made.add_speech(speech(0.0, 2.0))
+    made.add_speech(speech(9.0, 10.0))
+    assert window_at(made, 10.0).absent["audio"] is Absence.WAITING
+    made.add_speech(speech(10.0, 11.0))
+    assert window_at(made, 11.0).absent["audio"] is Absence.BEHIND

@@ -133,6 +133,9 @@ def train_ravdess(
         workers=workers,
         say=lambda text: typer.echo(text, err=True),
     )
+    named = {actor for one in read.folds for actor in (*one.train, *one.val, *one.test)}
+    if absent := sorted(named - set(corpus.actors)):
+        typer.echo(f"no clip of actors {', '.join(map(str, absent))}: done without", err=True)
     result = train_network(
         plan,
         corpus,

@@ -12,6 +12,7 @@ from realtime_er.cli.train_foal import train_foal
 from realtime_er.cli.train_late import train_late
 from realtime_er.cli.train_mer import train_mer
 from realtime_er.cli.train_ravdess import RAVDESS_HEADS, train_ravdess
+from realtime_er.fusion.registry import HEADS
 
 training = typer.Typer(
     help="Train models: those of the compact bundle, and published fusions.",
@@ -33,6 +34,8 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
 """Name to the command and the options of its example."""
 
 for _name, (_command, _example) in _COMMANDS.items():
-    training.command(_name, epilog=f"Example: realtime-er train {_name} {_example}")(
-        guarded(_command)
-    )
+    # One function trains all of these: the list must still say which is which.
+    _about = f"Train {HEADS[_name].title} on RAVDESS videos." if _name in RAVDESS_HEADS else None
+    training.command(
+        _name, short_help=_about, epilog=f"Example: realtime-er train {_name} {_example}"
+    )(guarded(_command))

@@ -106,6 +106,27 @@ def test_both_commands_for_foal_net_work(place, app):
     assert re.search(r"\| mean \| \*\*[\d.]+ ± [\d.]+\*\* \(80\.1\) \| \*\*", table)
 
 
+def test_every_command_for_ravdess_is_understood(place, app, monkeypatch):
+    from realtime_er.training.compare import features, run
+    from realtime_er.training.ravdess import cache, train
+
+    for name in ("RAVDESS", "LANDMARKS", "CORPORA"):
+        (place / name).mkdir()
+    asked = []
+    monkeypatch.setattr(cache, "prepare_ravdess", lambda *_, **__: cache.RavdessCorpus({}))
+    monkeypatch.setattr(
+        train,
+        "train_network",
+        lambda plan, *_, published, **__: asked.append((plan.head, published)),
+    )
+    monkeypatch.setattr(features, "read_compact", lambda *_, **__: {})
+    monkeypatch.setattr(run, "compare", lambda *_, ravdess_dir, **__: str(ravdess_dir))
+    for line in commands("RAVDESS"):
+        result = invoke(app, *shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.output)
+    assert asked == [("cfn-sr", False), ("msaf", False), ("cfn-sr", True)]
+
+
 def test_extract_reports_and_can_be_repeated(place, app, encoders):
     trees.meld(place / "M", write=mer_media.MediaWriter(place / "media"))
     (place / "M" / "train_splits" / "dia0_utt1.mp4").write_bytes(b"broken")

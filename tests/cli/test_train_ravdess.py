@@ -46,6 +46,12 @@ def test_switches_are_named_or_all_that_the_released_code_has():
         train_ravdess._switches("cfn-sr", ["block=0"])
 
 
+def test_the_list_of_commands_says_which_network_is_which():
+    told = invoke("train", "--help").output
+    for title in ("MSAF", "CFN-SR", "concat + FC"):
+        assert f"Train {title} on RAVDESS videos." in told
+
+
 def test_training_asks_for_the_corpus_it_needs(tmp_path):
     result = invoke("train", "msaf", "--data", tmp_path, "--out", tmp_path / "out")
     assert result.exit_code == 1
@@ -66,11 +72,12 @@ def test_the_command_hands_on_what_it_was_given(tmp_path, monkeypatch):
     from realtime_er.training.ravdess import cache as ravdess_cache
     from realtime_er.training.ravdess import train as ravdess_train
 
+    RavdessCorpus = ravdess_cache.RavdessCorpus  # noqa: N806 - a class
     given = {}
 
     def prepare(root, cache, make_detector, **more):
         given.update(more, root=root, cache=cache)
-        return "corpus"
+        return RavdessCorpus(dict.fromkeys((*range(1, 7), *range(8, 25))))
 
     def train(plan, corpus, splits, recipe, out, **more):
         given.update(more, plan=plan, corpus=corpus, splits=splits, recipe=recipe, out=out)
@@ -84,6 +91,7 @@ def test_the_command_hands_on_what_it_was_given(tmp_path, monkeypatch):
         "--device", "cpu",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert "no clip of actors 7: done without" in result.output
     assert (given["plan"].head, given["plan"].switches) == ("cfn-sr", {"residual": False})
     assert given["plan"].video_weights == "fold_{fold}_resnext50_best.pth"
     assert (given["root"], given["cache"]) == (tmp_path, tmp_path / "C")
