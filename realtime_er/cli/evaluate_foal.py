@@ -57,9 +57,9 @@ def evaluate_foal(
     try:
         import torch
 
-        from realtime_er.training import foal_evaluate
-        from realtime_er.training.foal_corpus import read_foal_corpus
-        from realtime_er.training.mer_encoders import choose_device
+        from realtime_er.training.foal import evaluate as foal_evaluate
+        from realtime_er.training.foal.corpus import read_foal_corpus
+        from realtime_er.training.mer.encoders import choose_device
     except ImportError as error:
         raise ModelError(f"{NEEDS_PAPER} ({error.name} is missing)") from error
     torch.set_num_threads(threads)

@@ -75,9 +75,9 @@ def evaluate_mer(
         import torch
 
         from realtime_er.training.corpora.label_schemes import load_scheme
-        from realtime_er.training.mer_heads import score_head
-        from realtime_er.training.mer_recipe import modalities_from, recipe_from
-        from realtime_er.training.protocols import run_mer
+        from realtime_er.training.mer.heads import score_head
+        from realtime_er.training.mer.protocols import run_mer
+        from realtime_er.training.mer.recipe import modalities_from, recipe_from
     except ImportError as error:
         raise ModelError(f"{NEEDS_TRAIN} ({error.name} is missing)") from error
     torch.set_num_threads(threads)

@@ -84,8 +84,8 @@ def extract(
         from realtime_er.perception.detectors import make_detector
         from realtime_er.training.corpora.manifest import write_manifest
         from realtime_er.training.extraction import Extractor, ExtractSettings
-        from realtime_er.training.mer_encoders import load_encoders
-        from realtime_er.training.mer_recipe import modalities_from
+        from realtime_er.training.mer.encoders import load_encoders
+        from realtime_er.training.mer.recipe import modalities_from
     except ImportError as error:
         raise ModelError(f"{NEEDS_PAPER} ({error.name} is missing)") from error
     chosen = modalities_from(modalities)

@@ -14,8 +14,8 @@ from realtime_er.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from realtime_er.encoders.foal.clip import ClipImageEncoder
-    from realtime_er.training.foal_clips import ClipPreparer
-    from realtime_er.training.foal_recipe import FoalRecipe
+    from realtime_er.training.foal.clips import ClipPreparer
+    from realtime_er.training.foal.recipe import FoalRecipe
 
 NEEDS_PAPER = 'Foal-Net needs torch and transformers: pip install "realtime_er[paper,train]"'
 IMAGES = ("whole", "face")
@@ -92,11 +92,11 @@ def train_foal(
         import torch
 
         from realtime_er.encoders.foal.wavlm import load_wavlm
-        from realtime_er.training.foal import train_foal as trainer
-        from realtime_er.training.foal_corpus import read_foal_corpus
-        from realtime_er.training.foal_recipe import FoalRecipe
-        from realtime_er.training.mer_encoders import choose_device
-        from realtime_er.training.mer_team import is_first, join_team
+        from realtime_er.training.foal.corpus import read_foal_corpus
+        from realtime_er.training.foal.recipe import FoalRecipe
+        from realtime_er.training.foal.train import train_foal as trainer
+        from realtime_er.training.mer.encoders import choose_device
+        from realtime_er.training.mer.team import is_first, join_team
     except ImportError as error:
         raise ModelError(f"{NEEDS_PAPER} ({error.name} is missing)") from error
     usual = recipe(FoalRecipe, "foal", config, seed=seed, epochs=epochs)
@@ -162,7 +162,7 @@ def open_preparer(
     """
     from realtime_er.config import FaceConfig
     from realtime_er.perception import detectors
-    from realtime_er.training.foal_clips import ClipPreparer
+    from realtime_er.training.foal.clips import ClipPreparer
 
     if features is not None and not features.is_dir():
         raise ConfigError(f"--features {features}: no such folder")

@@ -42,9 +42,9 @@ def train_late(
 
         from realtime_er.training.corpora.label_schemes import load_scheme
         from realtime_er.training.features import joint_encoders, load_features
-        from realtime_er.training.late_fusion import own_heads_of
-        from realtime_er.training.late_fusion import train_late as trainer
-        from realtime_er.training.mer_encoders import load_encoders
+        from realtime_er.training.mer.encoders import load_encoders
+        from realtime_er.training.mer.late_fusion import own_heads_of
+        from realtime_er.training.mer.late_fusion import train_late as trainer
     except ImportError as error:
         raise ModelError(f"{NEEDS_TORCH} ({error.name} is missing)") from error
     torch.set_num_threads(threads)

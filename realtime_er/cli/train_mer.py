@@ -68,10 +68,10 @@ def train_mer(
 
         from realtime_er.training.corpora.label_schemes import load_scheme
         from realtime_er.training.features import load_features
-        from realtime_er.training.mer import scheme_for
-        from realtime_er.training.mer import train_mer as trainer
-        from realtime_er.training.mer_encoders import choose_device
-        from realtime_er.training.mer_recipe import MerRecipe, modalities_from, recipe_from
+        from realtime_er.training.mer.encoders import choose_device
+        from realtime_er.training.mer.recipe import MerRecipe, modalities_from, recipe_from
+        from realtime_er.training.mer.train import scheme_for
+        from realtime_er.training.mer.train import train_mer as trainer
     except ImportError as error:
         raise ModelError(f"{NEEDS_TORCH} ({error.name} is missing)") from error
     usual = recipe(MerRecipe, "mer", config, seed=seed, epochs=epochs)

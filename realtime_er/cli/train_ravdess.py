@@ -109,7 +109,7 @@ def train_ravdess(
 
     from realtime_er.config import FaceConfig
     from realtime_er.perception.detectors import make_detector
-    from realtime_er.training.mer_encoders import choose_device
+    from realtime_er.training.mer.encoders import choose_device
     from realtime_er.training.ravdess.cache import prepare_ravdess
     from realtime_er.training.ravdess.folds import load_splits, make_splits
     from realtime_er.training.ravdess.recipe import RavdessRecipe

@@ -15,7 +15,7 @@ from realtime_er.fusion.aggregation import (
 )
 from realtime_er.messages import FloatArray
 from realtime_er.training.clip_reading import ClipContent
-from realtime_er.training.mer_encoders import Encoders, FaceEncoder, SoundEncoder, WordsEncoder
+from realtime_er.training.mer.encoders import Encoders, FaceEncoder, SoundEncoder, WordsEncoder
 
 Windows = Literal["time", "faces"]
 Vectors = list[FloatArray | None]

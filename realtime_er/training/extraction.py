@@ -34,7 +34,7 @@ from realtime_er.training.clip_vectors import Vectors, Windows, describe_clips
 from realtime_er.training.corpora.manifest import Listing, ManifestRow
 from realtime_er.training.extract_report import ExtractProgress, ExtractReport
 from realtime_er.training.features import FORMAT, Features, load_features, save_features
-from realtime_er.training.mer_encoders import Encoders
+from realtime_er.training.mer.encoders import Encoders
 
 _CLIPS_AT_ONCE = 16
 """Clips whose faces and sound are held at a time; they share the encoders' batches."""

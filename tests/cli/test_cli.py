@@ -21,7 +21,7 @@ from realtime_er.errors import ConfigError, MediaError, WorkerFault
 from realtime_er.fusion.registry import heads_reading
 from realtime_er.resources import resource_dir
 from realtime_er.sources.devices import Listing, MicrophoneDevice
-from realtime_er.training.mer_recipe import MerRecipe
+from realtime_er.training.mer.recipe import MerRecipe
 from realtime_er.training.recipes import (
     DetectorRecipe,
     FaceRecipe,

@@ -16,8 +16,8 @@ from realtime_er.fusion.head import SUBSETS, FusionInput, subset_name  # noqa: E
 from realtime_er.fusion.paper_head import load_paper_head  # noqa: E402
 from realtime_er.messages import LABELS, MODALITIES  # noqa: E402
 from realtime_er.training.corpora.label_schemes import SCHEMES  # noqa: E402
-from realtime_er.training.mer import train_mer  # noqa: E402
-from realtime_er.training.mer_recipe import MerRecipe  # noqa: E402
+from realtime_er.training.mer.recipe import MerRecipe  # noqa: E402
+from realtime_er.training.mer.train import train_mer  # noqa: E402
 from realtime_er.windows import Window  # noqa: E402
 from tests.encoders.paper import tiny  # noqa: E402
 from tests.fusion.test_late import estimate_of, own_heads  # noqa: E402

@@ -12,11 +12,12 @@ pytest.importorskip("transformers")
 
 from realtime_er.errors import ConfigError, CorpusError, WeightsMissing  # noqa: E402
 from realtime_er.fusion.aggregation import recording_vector  # noqa: E402
-from realtime_er.training import clip_media, extraction, mer_encoders  # noqa: E402
+from realtime_er.training import clip_media, extraction  # noqa: E402
 from realtime_er.training.corpora.manifest import Listing, ManifestRow  # noqa: E402
 from realtime_er.training.corpora.readers import read_corpus  # noqa: E402
 from realtime_er.training.extraction import Extractor, ExtractSettings  # noqa: E402
 from realtime_er.training.features import load_features  # noqa: E402
+from realtime_er.training.mer import encoders as mer_encoders  # noqa: E402
 from tests.encoders.paper import tiny  # noqa: E402
 from tests.training import mer_media, trees  # noqa: E402
 

@@ -18,13 +18,16 @@ from realtime_er.encoders.foal.clip import ClipImageEncoder  # noqa: E402
 from realtime_er.encoders.foal.wavlm import load_wavlm  # noqa: E402
 from realtime_er.errors import ConfigError, CorpusError, SpecMismatch  # noqa: E402
 from realtime_er.fusion.foal import CLASSES  # noqa: E402
-from realtime_er.training import foal, foal_evaluate, foal_files, foal_fit  # noqa: E402
 from realtime_er.training.corpora.manifest import ManifestRow  # noqa: E402
-from realtime_er.training.foal_batches import FoalData, balanced_rows  # noqa: E402
-from realtime_er.training.foal_clips import ClipPreparer, load_material  # noqa: E402
-from realtime_er.training.foal_corpus import FoalClip, FoalCorpus, make_fold  # noqa: E402
-from realtime_er.training.foal_recipe import FoalRecipe  # noqa: E402
-from realtime_er.training.mer_team import Team  # noqa: E402
+from realtime_er.training.foal import evaluate as foal_evaluate  # noqa: E402
+from realtime_er.training.foal import files as foal_files  # noqa: E402
+from realtime_er.training.foal import fit as foal_fit  # noqa: E402
+from realtime_er.training.foal import train as foal  # noqa: E402
+from realtime_er.training.foal.batches import FoalData, balanced_rows  # noqa: E402
+from realtime_er.training.foal.clips import ClipPreparer, load_material  # noqa: E402
+from realtime_er.training.foal.corpus import FoalClip, FoalCorpus, make_fold  # noqa: E402
+from realtime_er.training.foal.recipe import FoalRecipe  # noqa: E402
+from realtime_er.training.mer.team import Team  # noqa: E402
 from tests.encoders.foal import tiny  # noqa: E402
 from tests.training import mer_media, trees  # noqa: E402
 
@@ -295,7 +298,7 @@ def test_clips_are_prepared_once_and_tell_why_not(tmp_path, iemocap, encoders):
 
 
 def foal_row(root, name):
-    from realtime_er.training.foal_corpus import read_foal_corpus
+    from realtime_er.training.foal.corpus import read_foal_corpus
 
     return next(clip.row for clip in read_foal_corpus(root).clips if clip.name == name)
 

@@ -8,8 +8,8 @@ pytest.importorskip("transformers")
 from realtime_er.config import read_settings
 from realtime_er.errors import CorpusError
 from realtime_er.training.corpora.scp import read_scp
-from realtime_er.training.foal_corpus import make_fold, read_foal_corpus
-from realtime_er.training.foal_recipe import FoalRecipe, learning_rate
+from realtime_er.training.foal.corpus import make_fold, read_foal_corpus
+from realtime_er.training.foal.recipe import FoalRecipe, learning_rate
 from tests.conftest import ROOT
 from tests.training import trees
 

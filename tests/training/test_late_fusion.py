@@ -15,7 +15,7 @@ from realtime_er.fusion.paper_head import load_paper_head
 from realtime_er.messages import LABELS, MODALITIES
 from realtime_er.training.corpora.label_schemes import SCHEMES
 from realtime_er.training.features import save_features
-from realtime_er.training.late_fusion import train_late
+from realtime_er.training.mer.late_fusion import train_late
 from tests.encoders.paper import tiny
 from tests.fusion.test_late import BY_HAND as WEIGHTS
 from tests.fusion.test_late import DIMS, MEANING, given, own_heads, transcribed
@@ -109,7 +109,7 @@ def test_the_command_with_tiny_encoders(tmp_path):
     import typer
 
     from realtime_er.cli.train_late import train_late as command
-    from realtime_er.training.mer_encoders import load_encoders
+    from realtime_er.training.mer.encoders import load_encoders
 
     # The face alone: it needs no transformers.
     tiny.write_face(tmp_path / "hub" / "face")

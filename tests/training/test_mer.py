@@ -13,12 +13,12 @@ torch = pytest.importorskip("torch")
 
 from realtime_er.errors import ConfigError, CorpusError, SpecMismatch  # noqa: E402
 from realtime_er.messages import LABELS  # noqa: E402
-from realtime_er.training import mer_fit  # noqa: E402
 from realtime_er.training.corpora.label_schemes import SCHEMES  # noqa: E402
-from realtime_er.training.mer import load_mer, scheme_for, score, split_parts, train_mer  # noqa: E402
-from realtime_er.training.mer_data import gather  # noqa: E402
-from realtime_er.training.mer_fit import class_weights, find_temperature, fit_head  # noqa: E402
-from realtime_er.training.mer_recipe import MerRecipe, recipe_from  # noqa: E402
+from realtime_er.training.mer import fit as mer_fit  # noqa: E402
+from realtime_er.training.mer.data import gather  # noqa: E402
+from realtime_er.training.mer.fit import class_weights, find_temperature, fit_head  # noqa: E402
+from realtime_er.training.mer.recipe import MerRecipe, recipe_from  # noqa: E402
+from realtime_er.training.mer.train import load_mer, scheme_for, score, split_parts, train_mer  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.training import mer_samples  # noqa: E402
 
@@ -243,9 +243,9 @@ import json, os, sys
 import torch
 torch.set_num_threads(1)
 from realtime_er.training.corpora.label_schemes import SCHEMES
-from realtime_er.training.mer import split_parts
-from realtime_er.training.mer_fit import fit_head
-from realtime_er.training.mer_recipe import MerRecipe
+from realtime_er.training.mer.train import split_parts
+from realtime_er.training.mer.fit import fit_head
+from realtime_er.training.mer.recipe import MerRecipe
 from tests.training import mer_samples
 
 parts = split_parts([mer_samples.features("meld", per_class=4)], SCHEMES["seven"])

@@ -6,14 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from realtime_er.training import mer_encoders  # noqa: E402
 from realtime_er.training.corpora.manifest import Listing  # noqa: E402
 from realtime_er.training.corpora.readers import read_corpus  # noqa: E402
 from realtime_er.training.extraction import Extractor  # noqa: E402
 from realtime_er.training.features import load_features  # noqa: E402
-from realtime_er.training.mer import scheme_for, score, split_parts  # noqa: E402
-from realtime_er.training.mer_fit import fit_head  # noqa: E402
-from realtime_er.training.mer_recipe import MerRecipe  # noqa: E402
+from realtime_er.training.mer import encoders as mer_encoders  # noqa: E402
+from realtime_er.training.mer.fit import fit_head  # noqa: E402
+from realtime_er.training.mer.recipe import MerRecipe  # noqa: E402
+from realtime_er.training.mer.train import scheme_for, score, split_parts  # noqa: E402
 from tests.training import mer_media, trees  # noqa: E402
 
 # Name of the reader, how its tree is built, and which clips are enough for the test.

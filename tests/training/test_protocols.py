@@ -10,12 +10,13 @@ torch = pytest.importorskip("torch")
 
 from realtime_er.errors import ConfigError, CorpusError, SpecMismatch  # noqa: E402
 from realtime_er.messages import MODALITIES  # noqa: E402
-from realtime_er.training import mer_bench, published_mer  # noqa: E402
 from realtime_er.training.corpora.label_schemes import SCHEMES  # noqa: E402
 from realtime_er.training.features import save_features  # noqa: E402
-from realtime_er.training.mer_recipe import MerRecipe  # noqa: E402
-from realtime_er.training.mer_tables import Table, Value  # noqa: E402
-from realtime_er.training.protocols import run_mer  # noqa: E402
+from realtime_er.training.mer import bench as mer_bench  # noqa: E402
+from realtime_er.training.mer import published as published_mer  # noqa: E402
+from realtime_er.training.mer.protocols import run_mer  # noqa: E402
+from realtime_er.training.mer.recipe import MerRecipe  # noqa: E402
+from realtime_er.training.mer.tables import Table, Value  # noqa: E402
 from tests.training import mer_samples  # noqa: E402
 
 QUICK = MerRecipe(gated_dim=8, learning_rate=0.03, weight_decay=0.0, epochs=6, dropout=0.0,
@@ -201,8 +202,8 @@ def test_what_cannot_be_run_is_said(tmp_path):
 def test_a_head_that_is_there_is_scored(tmp_path):
     from realtime_er.fusion.gated import load_head, save_head
     from realtime_er.training.features import load_features
-    from realtime_er.training.mer import train_mer
-    from realtime_er.training.mer_heads import score_head
+    from realtime_er.training.mer.heads import score_head
+    from realtime_er.training.mer.train import train_mer
 
     write(tmp_path / "f", "meld")
     features = load_features(tmp_path / "f" / "meld.npz")

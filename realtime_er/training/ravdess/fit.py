@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from realtime_er.errors import ConfigError, CorpusError
 from realtime_er.fusion.ravdess import RavdessNetwork
 from realtime_er.fusion.ravdess_files import save_network
-from realtime_er.training.mer_team import Team, join_team
+from realtime_er.training.mer.team import Team, join_team
 from realtime_er.training.ravdess.batches import Batches, Clips
 from realtime_er.training.ravdess.cache import RavdessCorpus
 from realtime_er.training.ravdess.folds import Fold

@@ -28,7 +28,7 @@ from realtime_er.fusion.ravdess import NetworkSize, RavdessNetwork, build_networ
 from realtime_er.fusion.ravdess_files import begin_from_unimodal
 from realtime_er.messages import LABELS as PROJECT_LABELS
 from realtime_er.training.corpora.ravdess import LABELS
-from realtime_er.training.mer_team import is_first
+from realtime_er.training.mer.team import is_first
 from realtime_er.training.metrics import accuracy, unweighted_average_recall
 from realtime_er.training.ravdess.cache import RavdessCorpus
 from realtime_er.training.ravdess.fit import (

@@ -15,8 +15,8 @@ from realtime_er.encoders.foal.wavlm import prepare_sound, stack_sounds
 from realtime_er.errors import CorpusError
 from realtime_er.fusion.foal import FoalBatch, FoalNet
 from realtime_er.messages import FloatArray
-from realtime_er.training.foal_clips import Material, load_material
-from realtime_er.training.mer_team import Team
+from realtime_er.training.foal.clips import Material, load_material
+from realtime_er.training.mer.team import Team
 
 
 class FoalData:

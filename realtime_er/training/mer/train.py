@@ -26,16 +26,16 @@ from realtime_er.fusion.head import SUBSETS, subset_name
 from realtime_er.messages import LABELS, MODALITIES
 from realtime_er.training.corpora.label_schemes import SCHEMES, LabelScheme
 from realtime_er.training.features import Features, joint_encoders, with_test_part
-from realtime_er.training.mer_data import Material, gather
-from realtime_er.training.mer_fit import (
+from realtime_er.training.mer.data import Material, gather
+from realtime_er.training.mer.fit import (
     MerProgress,
     find_temperature,
     fit_head,
     head_logits,
 )
-from realtime_er.training.mer_recipe import MerRecipe
-from realtime_er.training.mer_scores import THRESHOLD, class_recalls, decide, interval, measure
-from realtime_er.training.mer_team import is_first
+from realtime_er.training.mer.recipe import MerRecipe
+from realtime_er.training.mer.scores import THRESHOLD, class_recalls, decide, interval, measure
+from realtime_er.training.mer.team import is_first
 
 MODEL_FILE = "model.safetensors"
 

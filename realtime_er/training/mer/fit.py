@@ -20,10 +20,10 @@ from torch.nn import functional
 from realtime_er.errors import CorpusError
 from realtime_er.fusion.gated import GatedAttentionFusion, probabilities
 from realtime_er.messages import MODALITIES
-from realtime_er.training.mer_data import Material
-from realtime_er.training.mer_recipe import MerRecipe
-from realtime_er.training.mer_scores import decide, measure
-from realtime_er.training.mer_team import Team, join_team
+from realtime_er.training.mer.data import Material
+from realtime_er.training.mer.recipe import MerRecipe
+from realtime_er.training.mer.scores import decide, measure
+from realtime_er.training.mer.team import Team, join_team
 
 
 @dataclass(frozen=True)

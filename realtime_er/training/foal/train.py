@@ -20,10 +20,10 @@ from realtime_er.encoders.paper.own_labels import project_label
 from realtime_er.errors import ConfigError
 from realtime_er.fusion.foal import CLASSES, FoalNet, load_foal
 from realtime_er.messages import LABELS, FloatArray
-from realtime_er.training.foal_batches import FoalData, predict
-from realtime_er.training.foal_clips import ClipPreparer, PictureEncoder, load_material
-from realtime_er.training.foal_corpus import FoalClip, FoalCorpus, Fold, make_fold
-from realtime_er.training.foal_files import (
+from realtime_er.training.foal.batches import FoalData, predict
+from realtime_er.training.foal.clips import ClipPreparer, PictureEncoder, load_material
+from realtime_er.training.foal.corpus import FoalClip, FoalCorpus, Fold, make_fold
+from realtime_er.training.foal.files import (
     ARCHITECTURE,
     PREDICTIONS_FILE,
     Predictions,
@@ -31,7 +31,7 @@ from realtime_er.training.foal_files import (
     write_history,
     write_predictions,
 )
-from realtime_er.training.foal_fit import (
+from realtime_er.training.foal.fit import (
     CHECKPOINT_FILE,
     MODEL_FILE,
     FoalFit,
@@ -39,10 +39,10 @@ from realtime_er.training.foal_fit import (
     check_team,
     fit_foal,
 )
-from realtime_er.training.foal_recipe import FoalRecipe
-from realtime_er.training.mer_fit import find_temperature
-from realtime_er.training.mer_scores import class_recalls, interval
-from realtime_er.training.mer_team import Team
+from realtime_er.training.foal.recipe import FoalRecipe
+from realtime_er.training.mer.fit import find_temperature
+from realtime_er.training.mer.scores import class_recalls, interval
+from realtime_er.training.mer.team import Team
 from realtime_er.training.metrics import accuracy, unweighted_average_recall
 
 Say = Callable[[str], None]

@@ -9,14 +9,14 @@ from typing import Any
 
 from realtime_er.errors import CorpusError
 from realtime_er.messages import MODALITIES
-from realtime_er.training import published_mer as published
 from realtime_er.training.corpora.label_schemes import SCHEMES, LabelScheme
 from realtime_er.training.features import Features, joint_encoders, load_features
-from realtime_er.training.mer import Parts, scheme_for, score, split_parts
-from realtime_er.training.mer_data import Material
-from realtime_er.training.mer_fit import fit_head
-from realtime_er.training.mer_recipe import MerRecipe
-from realtime_er.training.mer_tables import Value
+from realtime_er.training.mer import published
+from realtime_er.training.mer.data import Material
+from realtime_er.training.mer.fit import fit_head
+from realtime_er.training.mer.recipe import MerRecipe
+from realtime_er.training.mer.tables import Value
+from realtime_er.training.mer.train import Parts, scheme_for, score, split_parts
 
 
 @dataclass

@@ -18,12 +18,11 @@ from realtime_er.encoders.bundle import Card
 from realtime_er.errors import ConfigError, CorpusError, SpecMismatch
 from realtime_er.fusion.foal import CLASSES, FoalNet
 from realtime_er.messages import LABELS, FloatArray
-from realtime_er.training import published_foal as published
-from realtime_er.training.foal import figures_of, prepare_clips, shares_of
-from realtime_er.training.foal_batches import make_batch, predict
-from realtime_er.training.foal_clips import ClipPreparer, Material, PictureEncoder
-from realtime_er.training.foal_corpus import FoalCorpus
-from realtime_er.training.foal_files import (
+from realtime_er.training.foal import published
+from realtime_er.training.foal.batches import make_batch, predict
+from realtime_er.training.foal.clips import ClipPreparer, Material, PictureEncoder
+from realtime_er.training.foal.corpus import FoalCorpus
+from realtime_er.training.foal.files import (
     PREDICTIONS_FILE,
     Predictions,
     head_folders,
@@ -31,9 +30,10 @@ from realtime_er.training.foal_files import (
     read_card,
     read_predictions,
 )
-from realtime_er.training.foal_recipe import FoalRecipe
-from realtime_er.training.mer_tables import Cell, Table, Value
-from realtime_er.training.mer_team import Team
+from realtime_er.training.foal.recipe import FoalRecipe
+from realtime_er.training.foal.train import figures_of, prepare_clips, shares_of
+from realtime_er.training.mer.tables import Cell, Table, Value
+from realtime_er.training.mer.team import Team
 
 Say = Callable[[str], None]
 

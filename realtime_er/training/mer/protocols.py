@@ -20,15 +20,15 @@ from typing import Any
 
 from realtime_er.errors import ConfigError, CorpusError
 from realtime_er.messages import MODALITIES
-from realtime_er.training import published_mer as published
 from realtime_er.training.corpora.label_schemes import LabelScheme
 from realtime_er.training.features import joint_encoders
-from realtime_er.training.mer import Parts, scheme_for
-from realtime_er.training.mer_bench import Bench, find_feature_sets, title, value_of
-from realtime_er.training.mer_data import Material
-from realtime_er.training.mer_encoders import choose_device
-from realtime_er.training.mer_recipe import MerRecipe
-from realtime_er.training.mer_tables import Cell, Table, Value, mean_value
+from realtime_er.training.mer import published
+from realtime_er.training.mer.bench import Bench, find_feature_sets, title, value_of
+from realtime_er.training.mer.data import Material
+from realtime_er.training.mer.encoders import choose_device
+from realtime_er.training.mer.recipe import MerRecipe
+from realtime_er.training.mer.tables import Cell, Table, Value, mean_value
+from realtime_er.training.mer.train import Parts, scheme_for
 
 PROTOCOLS = ("single", "cross", "multi", "loco", "ablation")
 

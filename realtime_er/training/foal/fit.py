@@ -23,10 +23,10 @@ from torch.nn import functional
 
 from realtime_er.errors import ConfigError, CorpusError
 from realtime_er.fusion.foal import FoalBatch, FoalNet, FoalOutput, save_foal
-from realtime_er.training.foal_batches import FoalData, balanced_rows, predict
-from realtime_er.training.foal_corpus import Fold
-from realtime_er.training.foal_recipe import FoalRecipe, learning_rate
-from realtime_er.training.mer_team import Team
+from realtime_er.training.foal.batches import FoalData, balanced_rows, predict
+from realtime_er.training.foal.corpus import Fold
+from realtime_er.training.foal.recipe import FoalRecipe, learning_rate
+from realtime_er.training.mer.team import Team
 from realtime_er.training.metrics import accuracy, unweighted_average_recall
 
 MODEL_FILE = "model.safetensors"

@@ -8,13 +8,13 @@ from pathlib import Path
 from realtime_er.errors import SpecMismatch
 from realtime_er.fusion.gated import Gate, GatedAttentionFusion, load_head
 from realtime_er.messages import MODALITIES
-from realtime_er.training import published_mer as published
 from realtime_er.training.corpora.label_schemes import SCHEMES, LabelScheme
 from realtime_er.training.features import Features
-from realtime_er.training.mer import load_mer, scheme_for, score, split_parts
-from realtime_er.training.mer_bench import find_feature_sets, title, value_of
-from realtime_er.training.mer_data import Material
-from realtime_er.training.mer_tables import Cell, Table
+from realtime_er.training.mer import published
+from realtime_er.training.mer.bench import find_feature_sets, title, value_of
+from realtime_er.training.mer.data import Material
+from realtime_er.training.mer.tables import Cell, Table
+from realtime_er.training.mer.train import load_mer, scheme_for, score, split_parts
 
 
 def score_head(

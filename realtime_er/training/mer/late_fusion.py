@@ -26,10 +26,10 @@ from realtime_er.fusion.late import (
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
 from realtime_er.training.corpora.label_schemes import LabelScheme
 from realtime_er.training.features import Features, joint_encoders
-from realtime_er.training.mer import split_parts
-from realtime_er.training.mer_data import Material
-from realtime_er.training.mer_encoders import Encoders
-from realtime_er.training.mer_scores import decide, interval, measure
+from realtime_er.training.mer.data import Material
+from realtime_er.training.mer.encoders import Encoders
+from realtime_er.training.mer.scores import decide, interval, measure
+from realtime_er.training.mer.train import split_parts
 
 LATE_FILE = "late.json"
 GRID = np.exp(np.linspace(np.log(0.2), np.log(5.0), 129))

@@ -1,0 +1,1 @@
+"""The published cross-modal gated attention (MER) on extracted features."""
