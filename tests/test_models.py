@@ -39,7 +39,7 @@ def test_the_head_is_checked_against_a_modality_that_comes_later(tmp_path):
     models = Models(config)
     models.load(video=False, audio=True, text=False)
     card = tmp_path / "compact-face" / "card.json"
-    card.write_text(card.read_text("utf-8").replace("compact-face-1", "another-face"), "utf-8")
+    card.write_text(card.read_text("utf-8").replace("compact-face-2", "another-face"), "utf-8")
     with pytest.raises(SpecMismatch, match="face encoder"):
         models.load(video=True, audio=True, text=False)
 

@@ -5,9 +5,7 @@ Numpy only; pure functions, and one ring for live use with one owning thread.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -231,50 +229,3 @@ def recording_vector(windows: FloatArray) -> FloatArray:
         ValueError: there is no window; the modality is absent.
     """
     return statistics(windows)
-
-
-@dataclass(frozen=True, slots=True)
-class TimedWindow:
-    """One window's vector, float32 [D], and when it ended on the session clock."""
-
-    end_s: float
-    vector: FloatArray
-
-
-class RecentWindows:
-    """The K most recent windows of one modality, for live use. One owning thread.
-
-    Args:
-        keep: K; 1 (the default) gives what short clips give: a spread of zeros.
-        horizon_s: windows that ended longer ago are no evidence any more.
-    """
-
-    def __init__(self, keep: int = 1, horizon_s: float = 12.0) -> None:
-        if keep < 1 or not horizon_s > 0.0:
-            raise ValueError(f"need keep >= 1 and horizon_s > 0, got {keep} and {horizon_s}")
-        self._windows: deque[TimedWindow] = deque(maxlen=keep)
-        self._horizon_s = horizon_s
-
-    def push(self, end_s: float, vector: FloatArray) -> None:
-        """Adds a window.
-
-        Raises:
-            ValueError: it is not finite, or does not end after the one before.
-        """
-        if not np.isfinite(vector).all():
-            raise ValueError("the window's vector holds values that are not finite")
-        if self._windows and end_s <= self._windows[-1].end_s:
-            raise ValueError(f"window ends at {end_s}, after one at {self._windows[-1].end_s}")
-        self._windows.append(TimedWindow(end_s, vector))
-
-    def clear(self) -> None:
-        """Forgets everything, as after a gap or a change of the person."""
-        self._windows.clear()
-
-    def vector(self, now_s: float) -> FloatArray | None:
-        """float32 [2 D] of the windows within the horizon; None when there is none (absent)."""
-        while self._windows and now_s - self._windows[0].end_s > self._horizon_s:
-            self._windows.popleft()
-        if not self._windows:
-            return None
-        return statistics(np.stack([window.vector for window in self._windows]))

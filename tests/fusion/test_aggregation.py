@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from realtime_er.fusion.aggregation import (
-    RecentWindows,
     audio_windows,
     face_windows_by_count,
     face_windows_by_time,
@@ -140,30 +139,3 @@ def test_bad_faces_are_refused():
         face_windows_by_time([0.0, 0.2], feature, 1.0)
     with pytest.raises(ValueError, match="not finite"):
         face_windows_by_count(feature)
-
-
-def test_ring_keeps_the_most_recent_and_forgets_the_old():
-    ring = RecentWindows(keep=2, horizon_s=5.0)
-    assert ring.vector(0.0) is None
-    for end_s, value in ((4.0, 1.0), (6.0, 2.0), (8.0, 4.0)):
-        ring.push(end_s, np.array([value], np.float32))
-    np.testing.assert_array_equal(ring.vector(8.5), [3.0, 1.0])
-    np.testing.assert_array_equal(ring.vector(12.0), [4.0, 0.0])
-    assert ring.vector(14.0) is None
-    one = RecentWindows()
-    one.push(4.0, np.array([1.0], np.float32))
-    one.push(6.0, np.array([5.0], np.float32))
-    np.testing.assert_array_equal(one.vector(6.0), [5.0, 0.0])
-    one.clear()
-    assert one.vector(6.0) is None
-
-
-def test_ring_refuses_what_cannot_be():
-    ring = RecentWindows()
-    ring.push(4.0, np.ones(1, np.float32))
-    with pytest.raises(ValueError, match="ends at"):
-        ring.push(4.0, np.ones(1, np.float32))
-    with pytest.raises(ValueError, match="not finite"):
-        ring.push(6.0, np.full(1, np.inf, np.float32))
-    with pytest.raises(ValueError, match="keep"):
-        RecentWindows(0)

@@ -32,7 +32,7 @@ SIDE_FILES = (
     "vocab.json",
     "merges.txt",
 )
-HOW_TO_GET = f"fetch them with: {GET} (or realtime-er extract --download)"
+HOW_TO_GET = f"fetch them with: {GET} (MER's), or this command's own --download"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
