@@ -13,6 +13,7 @@ pytest.importorskip("transformers")
 
 import realtime_er.cli  # noqa: E402
 from realtime_er.training.features import load_features  # noqa: E402
+from tests.bundles.clips import settings_of, write_beginning  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.encoders.foal import tiny  # noqa: E402
 from tests.training import mer_media, trees  # noqa: E402
@@ -63,13 +64,25 @@ def test_every_command_for_mer_works(place, app, encoders):
     write = mer_media.MediaWriter(place / "media")
     trees.meld(place / "MELD.Raw", per_label=2, write=write)
     trees.ravdess(place / "RAVDESS", actors=(1, 13, 17), write=write)
+    write_beginning(place / "interview.mp4", 5.0)
+    small = shlex.join(f"--set={name}={path}" for name, path in settings_of(encoders).items())
     ran = []
     for line in commands("MER"):
         line = line.replace("--encoders paper", f"--encoders {shlex.quote(str(encoders))}")
+        line = line.replace("--config paper", f"--config paper {small} --no-text")
         result = invoke(app, *shlex.split(line)[1:])
         assert result.exit_code == 0, (line, result.output)
         ran.append(line.split()[1])
-    assert ran == ["extract", "train", "evaluate", "evaluate", "extract", *["evaluate"] * 4]
+    assert ran == [
+        "extract",
+        "train",
+        "evaluate",
+        "evaluate",
+        "extract",
+        *["evaluate"] * 4,
+        "analyze",
+    ]
+    assert (place / "results" / "interview.csv").read_text().count("present") > 10
     assert (place / "features" / "hub" / "meld.manifest.csv").is_file()
     card = json.loads((place / "heads" / "meld" / "card.json").read_text())
     features = load_features(place / "features" / "hub" / "meld.npz")
