@@ -109,14 +109,16 @@ def train_speech(
     cv: Annotated[
         bool,
         typer.Option(
-            "--cv", help="Save out-of-fold predictions (five more networks), no new model."
+            "--cv", help="Save out-of-fold predictions (seven more networks), no new model."
         ),
     ] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train the speech encoder on RAVDESS and EMO-DB, or its five folds over speakers.
+    """Train the speech encoder on RAVDESS and EMO-DB, or networks to measure its recipe by.
 
-    Writes the model and its card, or with --cv folds.npz, into compact-speech in --out.
+    Writes the model and its card into compact-speech in --out. With --cv: folds.npz, from five
+    networks, each without some of the speakers, and without-CORPUS.npz, from one without a corpus
+    each; goes on where it was stopped.
     """
     folder = corpora(data)
     need_torch()

@@ -8,6 +8,7 @@ import torch
 
 from realtime_er.errors import CorpusError
 from realtime_er.messages import MODALITIES
+from realtime_er.resources import resource_dir
 from realtime_er.training.fusion import scores as fusion_scores
 from realtime_er.training.fusion import train as fusion
 from realtime_er.training.fusion.scores import (
@@ -27,6 +28,7 @@ from realtime_er.training.fusion.sources import (
     Source,
     _folds,
     draw_triples,
+    face_source,
 )
 from realtime_er.training.fusion.train import cross_fit, fit, logits_of
 from realtime_er.training.metrics import (
@@ -35,6 +37,7 @@ from realtime_er.training.metrics import (
 )
 from realtime_er.training.recipes import FusionRecipe
 from realtime_er.training.speech.train import HELD_OUT
+from realtime_er.training.text.train import embed_dev
 
 
 def source(size, seed, rows=70):
@@ -62,6 +65,36 @@ def test_a_group_stays_in_one_fold_and_every_label_is_in_every_fold():
         assert len(set(folds[groups == group])) == 1
     for fold in range(FOLDS):
         assert set(labels[folds == fold]) == set(range(7))
+
+
+def test_equal_pictures_are_one_clip_in_one_fold(tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (12, 48, 48), dtype=np.uint8)
+    images[9:] = images[:3]
+    votes = np.zeros((12, 10), np.uint8)
+    votes[:, 0] = 10
+    (tmp_path / "ferplus").mkdir()
+    np.savez(tmp_path / "ferplus" / "valid.npz", images=images, votes=votes)
+    found = face_source(tmp_path, resource_dir("assets") / "models" / "compact-face", 1)
+    assert set(found.source.clips.tolist()) == set(range(9))
+    for clip in range(3):
+        rows = found.source.clips == clip
+        assert rows.sum() >= 4
+        assert len(set(found.folds[rows].tolist())) == 1
+
+
+def test_a_text_said_twice_stands_once(tmp_path):
+    for corpus, name, content in (
+        ("goemotions", "labels.txt", "anger\nneutral\n"),
+        ("goemotions", "dev.tsv", "Thank you!\t1\ta\nStop it.\t0\tb\nTHANK YOU !\t1\tc\n"),
+        ("meld", "dev_sent_emo.csv", "Utterance,Speaker,Emotion,Dialogue_ID,Season,Episode\n"
+         "Thank you!,Ada,joy,1,1,1\nHello.,Ada,joy,1,1,1\n"),
+    ):  # fmt: skip
+        (tmp_path / corpus).mkdir(exist_ok=True)
+        (tmp_path / corpus / name).write_text(content)
+    found = embed_dev(tmp_path, resource_dir("assets") / "models" / "compact-text")
+    assert found["group"].tolist() == ["goemotions-a", "goemotions-b", "meld-dev-1"]
+    assert found["labels"].tolist() == [0, 6, 1]
+    assert len(found["embedding"]) == len(found["logits"]) == 3
 
 
 def test_every_speaker_held_out_is_in_one_fold():

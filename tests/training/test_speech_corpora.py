@@ -15,6 +15,8 @@ from realtime_er.training.corpora.clips import SpeechClip
 from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech import train as speech
 from realtime_er.training.speech.features import SpeechMaterial, draw_batch, prepare
+from realtime_er.training.speech.folds import FILE as FOLDS_FILE
+from realtime_er.training.speech.folds import speakers_done
 from realtime_er.training.speech.model import POWER_FLOOR, SpeechNet, clip_features, clip_power
 from realtime_er.training.speech.refine import refine
 from realtime_er.training.speech.teacher import STATE_DIM, standardised
@@ -86,6 +88,51 @@ def test_folds_hold_every_speaker_once() -> None:
 def test_split_keeps_speakers_apart(small_corpora: Path) -> None:
     clips = speech.read_clips(small_corpora)
     assert speech.split(clips, ("ravdess-18", "emodb-14")) == ([0, 2], [1, 3])
+
+
+def test_every_clip_is_told_by_networks_that_never_heard_its_speaker_or_corpus(
+    small_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up networks; a run that was stopped goes on, a finished one trains nothing."""
+    clips = speech.read_clips(small_corpora)
+    heard: list[tuple[str, list[int]]] = []
+    stops = ["", "", "fold 2", "", "", ""]
+
+    class Taught:
+        def __init__(self, *_: object) -> None:
+            self.material = SpeechMaterial(clips, torch.zeros(1), torch.zeros(1))
+
+        def network(self, train: list[int], run: str) -> list[int]:
+            if run == stops.pop():
+                raise KeyboardInterrupt
+            heard.append((run, train))
+            return train
+
+    def told(train: list[int], material: SpeechMaterial, apart: list[int]) -> speech.PooledClips:
+        assert not {clips[one].speaker for one in train} & {clips[one].speaker for one in apart}
+        logits = np.zeros((len(apart), len(speech.LABELS)), np.float32)
+        return speech.PooledClips([clips[one] for one in apart], logits, logits)
+
+    monkeypatch.setattr(speech, "_Taught", Taught)
+    monkeypatch.setattr(speech, "evaluate", told)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        speech.train_folds(small_corpora, out)
+    files = speech.train_folds(small_corpora, out)
+    assert speech.train_folds(small_corpora, out) == files
+    assert [run for run, _ in heard[:2]] == ["without ravdess", "without emodb"]
+    assert heard[0][1] == [2, 3]
+    assert len({run for run, _ in heard}) == len(heard)
+    whole = next(path for path in files if path.name == FOLDS_FILE)
+    assert speakers_done(whole, SpeechRecipe()) == {clip.speaker for clip in clips}
+
+
+def test_the_speakers_of_test_parts_teach_nothing(small_corpora: Path) -> None:
+    folder = small_corpora / "ravdess_speech" / "Actor_21"
+    folder.mkdir()
+    soundfile.write(folder / "03-01-02-01-01-01-21.flac", np.zeros(800), 16_000)
+    assert len(ravdess.read_ravdess(small_corpora)) == 3
+    assert len(speech.read_clips(small_corpora)) == 4
 
 
 def test_only_classes_of_the_corpus_compete(small_corpora: Path) -> None:

@@ -34,6 +34,11 @@ def test_goemotions_shares_and_single_labels(tmp_path):
     assert single.group == "a2"
 
 
+def test_goemotions_without_its_list_of_labels_has_the_published_one(tmp_path):
+    write(tmp_path, "goemotions/test.tsv", "Wow\t26\ta\nFine\t27\tb\nHm\t11\tc\n")
+    assert [row.label for row in read_goemotions(tmp_path, "test")] == [3, 0, 5]
+
+
 def test_goemotions_names_the_bad_line(tmp_path):
     write(tmp_path, "goemotions/labels.txt", "joy")
     write(tmp_path, "goemotions/dev.tsv", "fine\t0\ta\nbroken\t9\tb\n")

@@ -40,6 +40,12 @@ EKMAN_GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The 28 published labels under the project's seven names."""
 
+PUBLISHED_ORDER = (
+    *sorted(own for group in EKMAN_GROUPS.values() for own in group if own != "neutral"),
+    "neutral",
+)
+"""What the numbers in the files stand for where no ``labels.txt`` lies beside them."""
+
 _PLACEHOLDERS = ("[NAME]", "[RELIGION]")
 
 
@@ -48,7 +54,7 @@ def read_goemotions(data_dir: Path, part: str) -> list[TextRow]:
 
     Args:
         data_dir: Folder that holds ``goemotions/``.
-        part: ``"train"`` or ``"dev"``.
+        part: ``"train"``, ``"dev"`` or ``"test"``.
 
     Returns:
         One row per comment in file order; ``group`` is the comment's id. The placeholders that
@@ -58,7 +64,8 @@ def read_goemotions(data_dir: Path, part: str) -> list[TextRow]:
         CorpusError: A file is missing or a line has no known label.
     """
     folder = Path(data_dir) / "goemotions"
-    names = require_file(folder / "labels.txt", CORPUS).read_text(encoding="utf-8").split()
+    listed = folder / "labels.txt"
+    names = listed.read_text(encoding="utf-8").split() if listed.is_file() else PUBLISHED_ORDER
     column_of = {
         names.index(own): LABELS.index(label)
         for label, group in EKMAN_GROUPS.items()

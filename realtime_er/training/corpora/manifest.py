@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from realtime_er.errors import CorpusError
 
@@ -196,14 +196,18 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
 
     Raises:
         CorpusError: the file is missing or empty, has other columns, or holds a row that cannot
-            be or stands twice; the message names file and line.
+            be, stands twice or names a file outside the corpus' folder; the message names file and
+            line.
     """
     if not path.is_file():
         raise CorpusError(f"{path}: no such manifest; write one with: realtime-er extract --help")
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        _check_columns(path, reader.fieldnames or ())
-        rows = tuple(_parse(path, line, values) for line, values in enumerate(reader, start=2))
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            _check_columns(path, reader.fieldnames or ())
+            rows = tuple(_parse(path, line, values) for line, values in enumerate(reader, start=2))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: is not a table of text ({error}); write it anew") from error
     if not rows:
         raise CorpusError(f"{path}: holds no row")
     check_rows(rows, str(path))
@@ -229,6 +233,12 @@ def _parse(path: Path, line: int, values: dict[str, str | None]) -> ManifestRow:
             spans[name] = float(cells[name]) if cells[name] else None
         except ValueError as error:
             raise CorpusError(f"{path}, line {line}: {name} {cells[name]!r}: no number") from error
+    for name in ("video", "audio"):
+        if leads_out(cells[name]):
+            raise CorpusError(
+                f"{path}, line {line}: {name} {cells[name]!r} leads out of the corpus' folder; "
+                "name files relative to it (a link inside it may lead anywhere)"
+            )
     return ManifestRow(
         id=cells["id"],
         corpus=cells["corpus"],
@@ -243,6 +253,13 @@ def _parse(path: Path, line: int, values: dict[str, str | None]) -> ManifestRow:
         group=cells["group"],
         text=cells["text"],
     )
+
+
+def leads_out(name: str) -> bool:
+    """Whether a file's name is absolute or goes up; a manifest may come from somebody else."""
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    up = ".." in posix.parts or ".." in windows.parts
+    return up or posix.is_absolute() or bool(windows.anchor) or "\0" in name
 
 
 def missing_files(rows: Iterable[ManifestRow], root: Path) -> list[Skipped]:

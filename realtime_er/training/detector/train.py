@@ -243,6 +243,8 @@ def _card(folder: Path, net: DetectorNet, dev: Bank, *, seed: int, epochs: int) 
         "0.55), as are film stills of some dozen pixels; heads on coins count as faces. Real rooms "
         "in training are two, and people with their hair and shoulders six, so unusual scenes are "
         "less sure than the figures say. It finds faces, it knows nobody.",
+        "not_for": "knowing who somebody is; counting people, or saying that nobody is there, where "
+        "anything depends on it",
         "headline": ["exactly_one_face", "median_iou"],
         "metrics": {},
     }

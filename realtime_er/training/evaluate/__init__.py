@@ -3,9 +3,10 @@
 Each evaluation reads a model through its card and a corpus through its reader, and writes
 ``NAME-SPLIT.md``, ``NAME-SPLIT.json`` and pictures. Seeds and splits are fixed:
 
-    valid   what is here and taught nothing: FER+ valid, held-out speakers, dev texts; of the
-            fusion head, what heads of its recipe said of folds they never saw, saved by training
-    test    the corpora's test parts, laid out like those that are here, and the detector's holdouts
+    valid   what is here and taught nothing: FER+ valid, held-out speakers, dev texts, the detector's
+            held-out people and clips; of the fusion head, what heads of its recipe said of folds
+            they never saw, saved by training
+    test    the corpora's test parts, laid out like those that are here
     folds   speech only: out-of-fold predictions saved by ``realtime-er train speech --cv``
 """
 

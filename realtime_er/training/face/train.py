@@ -33,6 +33,7 @@ from realtime_er.training.metrics import (
     unweighted_average_recall,
 )
 from realtime_er.training.onnx_files import strip_traces
+from realtime_er.training.purpose import PEOPLE
 
 CROP_RULES = {
     "compact": {"scale": 0.95, "shift_y": -0.01},
@@ -204,6 +205,8 @@ def export_face(
                 seed,
             ),
         },
+        "not_for": "knowing who somebody is; comparing groups of people (FER+ and the portraits do not "
+        f"say age, sex or origin, so there is no figure by group); {PEOPLE}",
         "recall": {
             name: round(float(np.mean(prediction[rows] == index)), 4)
             for index, name in enumerate(LABELS)

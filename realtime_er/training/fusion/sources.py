@@ -116,7 +116,10 @@ def face_source(data_dir: Path, folder: Path, seed: int) -> Folded:
     faces = read_ferplus(data_dir, "valid")
     rows = np.flatnonzero(faces.agreed)
     labels = faces.leading()[rows]
-    folds = _folds(np.array([f"{row:06d}" for row in rows]), labels, seed)
+    # FER+ repeats pictures: equal ones are one clip, in one fold.
+    pictures = {faces.images[row].tobytes(): row for row in reversed(rows)}
+    clips = np.array([pictures[faces.images[row].tobytes()] for row in rows], np.int64)
+    folds = _folds(np.array([f"{clip:06d}" for clip in clips]), labels, seed)
     session = onnx_session(load_card(folder).path)
     vectors: list[FloatArray] = []
     places: list[int] = []
@@ -129,7 +132,7 @@ def face_source(data_dir: Path, folder: Path, seed: int) -> Folded:
         places += [place] * len(counts)
         scored += [count == FACE_VIEWS for count in counts]
     return Folded(
-        Source(np.stack(vectors), labels[places], rows[places].astype(np.int64)),
+        Source(np.stack(vectors), labels[places], clips[places]),
         folds[places],
         np.array(scored),
     )

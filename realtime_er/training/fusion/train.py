@@ -44,9 +44,12 @@ from realtime_er.training.fusion.sources import (
 )
 from realtime_er.training.metrics import expected_calibration_error
 from realtime_er.training.onnx_files import strip_traces
+from realtime_er.training.purpose import PEOPLE
 from realtime_er.training.recipes import FusionRecipe
 
 _SCORED_TRIPLES = 7 * 250
+# New weights under the same seed get a new number: recordings name the head by its id.
+_VERSION = 3
 _WARNING = (
     "Triples are label-matched across corpora (a face, a voice and a text of the same label, from "
     "different people); they are not real multimodal clips. Fused scores say how well the head "
@@ -285,7 +288,7 @@ def train_fusion(
     return write_card(
         out_dir,
         {
-            "id": f"{bundle}-fusion-{how.seed}",
+            "id": f"{bundle}-fusion-{_VERSION}" + (f"-seed-{how.seed}" if how.seed != 1 else ""),
             "kind": "fusion",
             "file": "model.onnx",
             "licence": "research use only (FER+, RAVDESS CC BY-NC-SA 4.0, EMO-DB, GoEmotions, "
@@ -319,6 +322,8 @@ def train_fusion(
                 "of the other folds",
                 "clips": counts,
             },
+            "not_for": "anything that depends on how face, voice and words of one person go together, "
+            f"which was never measured; {PEOPLE}",
             "temperatures": found,
             "headline": ["face+audio+text.uar", "face+audio+text.ece"],
             "metrics": metrics,

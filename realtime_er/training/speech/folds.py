@@ -1,6 +1,8 @@
-"""The file of out-of-fold predictions of the speech recipe.
+"""Files of what networks of the speech recipe say of clips that they never heard.
 
-Read without torch by ``realtime-er evaluate``, which never trains.
+``folds.npz`` has every speaker of both corpora, left out in turn; ``without-CORPUS.npz`` a whole
+corpus, of which the network knows nothing. Read without torch by ``realtime-er evaluate``, which
+never trains.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ from realtime_er.training.recipes import SpeechRecipe
 
 FILE = "folds.npz"
 _COLUMNS = ("ids", "corpus", "speaker", "label", "logits")
+
+
+def without(corpus: str) -> str:
+    """Name of the file of the network that was trained without a corpus."""
+    return f"without-{corpus}.npz"
 
 
 def read_folds(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -3,9 +3,10 @@
 A network is trained twice: from scratch towards the classes, then on with Whisper's states as
 further targets (:mod:`realtime_er.training.speech.refine`).
 
-Two results with different meanings: five folds over speakers tell what the *recipe* is worth; the
-shipped encoder is trained once on a fixed set of speakers, and the speakers it never heard
-(:data:`HELD_OUT`) are what fusion, calibration and their evaluation may use.
+Two results with different meanings: five folds over speakers, and networks that know one corpus
+only, tell what the *recipe* is worth; the shipped encoder is trained once on a fixed set of
+speakers, and the speakers it never heard (:data:`HELD_OUT`) are what fusion, calibration and their
+evaluation may use.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from realtime_er.training.speech.export import (
 from realtime_er.training.speech.features import SpeechMaterial, prepare
 from realtime_er.training.speech.fit import SpeechProgress, fit
 from realtime_er.training.speech.folds import FILE as FOLDS_FILE
-from realtime_er.training.speech.folds import add_fold, speakers_done
+from realtime_er.training.speech.folds import add_fold, speakers_done, without
 from realtime_er.training.speech.loss import CORPUS_LABELS, LABELS, allowed_classes
 from realtime_er.training.speech.model import FRAMES_PER_STEP, SpeechNet, clip_features, pool
 from realtime_er.training.speech.refine import refine
+from realtime_er.training.speech.speakers import FOLDS, HELD_OUT, TEST_SPEAKERS, sex_of
 from realtime_er.training.speech.teacher import standardised, whisper_states
 
 __all__ = [
@@ -45,19 +47,6 @@ __all__ = [
     "fit", "metrics_of", "predictions", "read_clips", "refine", "split", "train_folds",
     "train_speech",
 ]  # fmt: skip
-
-HELD_OUT = (*(f"ravdess-{actor:02d}" for actor in range(15, 21)), "emodb-12", "emodb-14")
-"""Speakers that the shipped encoder never heard: three men and three women, a man and a woman."""
-FOLDS = tuple(
-    tuple(f"ravdess-{actor:02d}" for actor in range(first, first + 4)) + german
-    for first, german in (
-        (1, ("emodb-03", "emodb-08")),
-        (5, ("emodb-09", "emodb-10")),
-        (9, ("emodb-11", "emodb-13")),
-        (13, ("emodb-12",)),
-        (17, ("emodb-14",)),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -76,12 +65,13 @@ class PooledClips:
 
 
 def read_clips(data_dir: Path) -> list[SpeechClip]:
-    """Both corpora, RAVDESS first.
+    """Both corpora, RAVDESS first, without the speakers of their test parts.
 
     Raises:
         CorpusError: one is absent.
     """
-    return ravdess.read_ravdess(data_dir) + emodb.read_emodb(data_dir)
+    every = ravdess.read_ravdess(data_dir) + emodb.read_emodb(data_dir)
+    return [clip for clip in every if clip.speaker not in TEST_SPEAKERS]
 
 
 @torch.no_grad()
@@ -166,40 +156,47 @@ def train_folds(
     *,
     threads: int = 1,
     progress: Callable[[SpeechProgress], None] | None = None,
-) -> Path:
-    """Trains a network for each of :data:`FOLDS`, and keeps what it says of the speakers left out.
+) -> list[Path]:
+    """Trains networks for :data:`FOLDS` and without either corpus; keeps what they say of the rest.
 
-    What the recipe is worth, which ``realtime-er evaluate speech --split folds`` reads. Goes on
-    with the folds that a run before has not finished. Each network has its own embedding space,
-    so only logits are kept: they serve analysis, never the training of a fusion head.
+    What the recipe is worth on other speakers and on another corpus, which ``realtime-er evaluate
+    speech --split folds`` reads. Goes on with the networks that a run before has not finished.
+    Each has its own embedding space, so only logits are kept: they serve analysis, never the
+    training of a fusion head.
 
     Args:
         data_dir: as of :func:`train_speech`, and the others too.
-        out_dir: where ``folds.npz`` goes, see :mod:`realtime_er.training.speech.folds`.
+        out_dir: where the files go, see :mod:`realtime_er.training.speech.folds`.
         recipe: how; None for that of the shipped model.
         threads: torch threads.
         progress: called after each epoch, in this thread.
 
     Returns:
-        The file.
+        The files.
 
     Raises:
-        CorpusError: a corpus is absent, or the file there is of another recipe.
+        CorpusError: a corpus is absent, or a file there is of another recipe.
         WeightsMissing: the teacher is absent.
     """
     how = recipe or SpeechRecipe()
-    path = out_dir / FOLDS_FILE
-    done = speakers_done(path, how)
-    missing = [(at, one) for at, one in enumerate(FOLDS, start=1) if not set(one) <= done]
-    if not missing:
-        return path
-    taught = _Taught(data_dir, how, threads, progress)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    for number, speakers in missing:
-        rest, fold = split(taught.material.clips, speakers)
-        pooled = evaluate(taught.network(rest, f"fold {number}"), taught.material, fold)
-        add_fold(path, pooled.clips, pooled.logits, LABELS, how)
-    return path
+    spoken_by = {corpus: set[str]() for corpus in CORPUS_LABELS}
+    for clip in read_clips(data_dir):
+        spoken_by[clip.corpus].add(clip.speaker)
+    wanted = [(without(name), one, f"without {name}") for name, one in spoken_by.items()]
+    wanted += [(FOLDS_FILE, set(one), f"fold {at}") for at, one in enumerate(FOLDS, start=1)]
+    here = set[str]().union(*spoken_by.values())
+    done = {file: speakers_done(out_dir / file, how) for file, _, _ in wanted}
+    missing = [
+        (file, apart, run) for file, apart, run in wanted if not (apart & here) <= done[file]
+    ]
+    if missing:
+        taught = _Taught(data_dir, how, threads, progress)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for file, apart, run in missing:
+            rest, fold = split(taught.material.clips, sorted(apart))
+            pooled = evaluate(taught.network(rest, run), taught.material, fold)
+            add_fold(out_dir / file, pooled.clips, pooled.logits, LABELS, how)
+    return [out_dir / file for file in done]
 
 
 class _Taught:
@@ -231,10 +228,14 @@ class _Taught:
 
 
 def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[str, Any]:
-    """Accuracy and UAR per corpus as card entries; intervals from resampling whole speakers."""
+    """Accuracy and UAR per corpus, by sex, and recalls, as card entries.
+
+    Intervals are of whole speakers drawn again; a sex or an emotion has too few for one.
+    """
     truth, prediction = predictions(pooled)
     corpus = np.array([clip.corpus for clip in pooled.clips])
     speaker = np.array([clip.speaker for clip in pooled.clips])
+    sex = np.array([sex_of(one) for one in speaker])
     entries: dict[str, Any] = {}
     for of in CORPUS_LABELS:
         rows = corpus == of
@@ -252,6 +253,24 @@ def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[st
                 "interval_95": [round(low, 4), round(high, 4)],
                 "n": int(rows.sum()),
                 "speakers": len(set(speaker[rows])),
+                "split": where,
+                "seed": seed,
+            }
+        for which in ("women", "men"):
+            some = rows & (sex == which)
+            if some.any():
+                entries[f"{name}_{of}_{which}_uar"] = {
+                    "value": round(unweighted_average_recall(truth[some], prediction[some]), 4),
+                    "n": int(some.sum()),
+                    "speakers": len(set(speaker[some])),
+                    "split": where,
+                    "seed": seed,
+                }
+        for index in np.unique(truth[rows]):
+            own = rows & (truth == index)
+            entries[f"{name}_{of}_recall_{LABELS[index]}"] = {
+                "value": round(float(np.mean(prediction[own] == index)), 4),
+                "n": int(own.sum()),
                 "split": where,
                 "seed": seed,
             }

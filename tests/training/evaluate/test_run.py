@@ -19,12 +19,12 @@ from realtime_er.resources import resource_dir
 from realtime_er.training.corpora.clips import SpeechClip
 from realtime_er.training.evaluate import NAMES, fusions, run
 from realtime_er.training.evaluate.faces import DISTURBANCES
-from realtime_er.training.evaluate.speech import sex_of
 from realtime_er.training.evaluate.texts import spoken
 from realtime_er.training.fusion import scores as fusion_scores
 from realtime_er.training.fusion.scores import abstention_gain
 from realtime_er.training.recipes import SpeechRecipe
-from realtime_er.training.speech.folds import add_fold, speakers_done
+from realtime_er.training.speech.folds import FILE, add_fold, speakers_done, without
+from realtime_er.training.speech.speakers import sex_of
 from realtime_er.training.text.noise import bare
 from tests.training.evaluate.conftest import write_ferplus
 
@@ -179,6 +179,31 @@ def test_folds_are_saved_read_and_their_absence_is_named(tmp_path: Path) -> None
     (report,) = run("speech", tmp_path, "folds", tmp_path, models_dir=tmp_path)
     assert report.rows[0].n == 16
     assert report.rows[0].interval_95 is not None
+    assert (report.rows[0].on, report.rows[0].met) == (
+        "RAVDESS, folds over speakers, 4 of 20",
+        None,
+    )
+    assert sum("so far" in note for note in report.notes) == 2
+    assert sum("is missing" in note for note in report.notes) == 2
+
+
+def test_across_corpora_only_what_both_have_competes(tmp_path: Path) -> None:
+    folder = tmp_path / "compact-speech"
+    folder.mkdir()
+    classes = ("neutral", "happy", "sad", "boredom")
+    clips = [
+        SpeechClip(Path(f"{one}.flac"), f"emodb-{3 + one // 4:02d}", label, "emodb")
+        for one, label in enumerate(2 * classes)
+    ]
+    logits = np.tile(np.eye(4, dtype=np.float32), (2, 1))
+    logits[:, 3] = 9.0
+    for name in (FILE, without("emodb")):
+        add_fold(folder / name, clips, logits, classes, SpeechRecipe())
+    (report,) = run("speech", tmp_path, "folds", tmp_path, models_dir=tmp_path)
+    across = next(row for row in report.rows if "RAVDESS (English) only" in row.on)
+    assert (across.measure, across.value, across.n) == ("UAR", 1.0, 6)
+    assert (across.goal, across.met) == (">= 0.3333", True)
+    assert report.rows[0].value == 0.25
 
 
 def test_refuses_unknown_names_and_splits(tmp_path: Path) -> None:
