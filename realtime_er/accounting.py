@@ -29,20 +29,27 @@ class StreamTally:
 
 @dataclass(frozen=True, slots=True)
 class EdgeAccount:
-    """One edge and what its consumer did with what it took."""
+    """One edge and what its consumer did with what it took.
+
+    ``overtaken`` were taken and left for something newer; ``stale`` would have been too old when done;
+    ``failed`` was in the hands of a consumer that died.
+    """
 
     counts: EdgeCounts
     captured: int
     processed: int
     skipped: int
     tail: int
+    overtaken: int = 0
+    stale: int = 0
+    failed: int = 0
 
     @property
     def unaccounted(self) -> int:
         """Units of which nobody can say where they went; zero in a correct session."""
         counts = self.counts
-        known = self.processed + self.skipped + self.tail
-        known += counts.dropped + counts.superseded + counts.in_flight
+        known = self.processed + self.skipped + self.tail + self.overtaken + self.stale
+        known += self.failed + counts.dropped + counts.superseded + counts.in_flight
         return self.captured - known
 
     def line(self) -> str:
@@ -51,8 +58,10 @@ class EdgeAccount:
         parts += [f"{n} {what}" for n, what in ((self.skipped, "skipped by rate"),) if n]
         parts += [f"{n} {what}" for n, what in ((self.tail, "in unfilled steps"),) if n]
         parts.append(f"{self.counts.dropped} dropped")
-        if self.counts.superseded:
-            parts.append(f"{self.counts.superseded} superseded")
+        superseded = self.counts.superseded + self.overtaken
+        parts += [f"{n} {what}" for n, what in ((superseded, "superseded"),) if n]
+        parts += [f"{n} {what}" for n, what in ((self.stale, "not begun: too late"),) if n]
+        parts += [f"{n} {what}" for n, what in ((self.failed, "in the hands of what failed"),) if n]
         parts.append(f"{self.counts.in_flight} in flight")
         return f"{self.counts.name}: " + ", ".join(parts) + f"; {self.unaccounted} unaccounted"
 
@@ -93,7 +102,9 @@ class Accounting:
                     "skipped": e.skipped,
                     "tail": e.tail,
                     "dropped": e.counts.dropped,
-                    "superseded": e.counts.superseded,
+                    "superseded": e.counts.superseded + e.overtaken,
+                    "stale": e.stale,
+                    "failed": e.failed,
                     "in_flight": e.counts.in_flight,
                     "high_water": e.counts.high_water,
                 }

@@ -16,7 +16,9 @@ _MANY = 20
 class DeviceChange:
     """From ``time_s`` on a modality's device delivers nothing for this reason, or again (None).
 
-    ``what`` is "lost" or "muted": a microphone that is muted can be lost as well.
+    ``what`` is "lost", "muted" or "blind": a microphone that is muted can be lost as well. Blind is a
+    camera that is covered, or a microphone that is muted by its own switch: it delivers, but nothing
+    to read.
     """
 
     time_s: float
@@ -43,6 +45,14 @@ class DeviceStates:
         """A device was muted here, or is no longer."""
         reason = Absence.MUTED if muted else None
         self._changes.append(DeviceChange(time_s, modality, "muted", reason))
+
+    def set_blind(self, modality: str, reason: Absence | None, time_s: float) -> None:
+        """What a device delivers has nothing in it (reason), or has again (None)."""
+        self._changes.append(DeviceChange(time_s, modality, "blind", reason))
+
+    def blind(self, modality: str, at_s: float) -> Absence | None:
+        """Why there is nothing in what a device delivers at ``at_s``, None when there is."""
+        return self._known(modality, at_s).get("blind")
 
     def away(self, modality: str, at_s: float) -> Absence | None:
         """Why a modality's device delivers nothing at ``at_s``, None when it does."""

@@ -4,6 +4,7 @@
     ├── ConfigError            a setting is unknown, of the wrong type or out of range
     ├── SourceError            nothing can be read from a file, a device or an address
     │   ├── DeviceNotFound     no such camera or microphone; the message lists what there is
+    │   ├── DeviceBusy         another program has the camera or microphone
     │   ├── DeviceLost         a device that was delivering stopped
     │   └── MediaError         a file or stream that cannot be decoded
     ├── ModelError             a model cannot be used
@@ -35,6 +36,10 @@ class SourceError(RealtimeERError):
 
 class DeviceNotFound(SourceError):
     """No such camera or microphone."""
+
+
+class DeviceBusy(SourceError):
+    """Another program has the camera or microphone."""
 
 
 class DeviceLost(SourceError):

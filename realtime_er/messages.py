@@ -48,6 +48,9 @@ class Absence(StrEnum):
     EXPIRED = "text expired"
     UNAVAILABLE = "unavailable"
     LOST = "device lost"
+    BUSY = "in use elsewhere"
+    FROZEN = "picture frozen"
+    COVERED = "camera covered"
     BEHIND = "behind"
     ENDED = "ended"
 
@@ -129,7 +132,8 @@ class SpeechActivity:
 class SpeechSegment:
     """Speech to transcribe: from the onset (with pre-roll) to ``trigger_s``.
 
-    ``is_final`` False asks for a partial hypothesis while the person still speaks.
+    ``is_final`` False asks for a partial hypothesis while the person still speaks. ``paused`` says
+    that they have just stopped: should they not go on, the final has the very same samples.
     """
 
     segment_id: int
@@ -139,6 +143,7 @@ class SpeechSegment:
     trigger_s: float
     is_final: bool
     samples: FloatArray
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

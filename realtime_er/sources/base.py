@@ -16,6 +16,9 @@ from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.messages import AudioBlock, Event, Gap, VideoFrame
 
+LONGEST_S = 60 * 24 * 3600.0
+"""No session lasts this long (60 days): a later time is damaged, and its ticks would never end."""
+
 SourceMessage = AudioBlock | VideoFrame | Gap | Event
 
 Emit = Callable[[SourceMessage], None]

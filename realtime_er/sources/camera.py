@@ -12,11 +12,13 @@ from typing import Any, Protocol, cast
 import cv2
 import numpy as np
 
+from realtime_er.addresses import without_secrets
 from realtime_er.clock import Clock
 from realtime_er.config import CameraConfig
 from realtime_er.errors import DeviceLost, DeviceNotFound
 from realtime_er.messages import ImageArray
 from realtime_er.sources.base import Stream
+from realtime_er.sources.camera_access import Webcam, cannot_open, named
 from realtime_er.sources.camera_stream import CameraStream, FoundCamera
 from realtime_er.sources.devices import list_cameras
 from realtime_er.sources.image_folder import FolderStream
@@ -52,16 +54,20 @@ class OpenCvCapture:
     """A webcam through OpenCV.
 
     Args:
-        address: Index or device path.
+        locate: Says where it is now, index or device path; called by ``open``.
         config: Size and rate to ask for, latency, time-out.
         clock: The session's clock.
         factory: Opens the device.
     """
 
     def __init__(
-        self, address: int | str, config: CameraConfig, clock: Clock, factory: CaptureFactory
+        self,
+        locate: Callable[[], int | str],
+        config: CameraConfig,
+        clock: Clock,
+        factory: CaptureFactory,
     ) -> None:
-        self._address = address
+        self._locate = locate
         self._config = config
         self._clock = clock
         self._factory = factory
@@ -72,10 +78,18 @@ class OpenCvCapture:
 
         Raises:
             DeviceNotFound: it cannot be opened.
+            DeviceBusy: another program has it.
         """
-        capture = self._capture = self._factory(self._address)
+        address = self._locate()
+        try:
+            return self._open(address)
+        except cv2.error as error:  # a driver's trouble comes as its library's own exception
+            raise DeviceNotFound(f"cannot be opened: {error.err or error}") from error
+
+    def _open(self, address: int | str) -> dict[str, Any]:
+        capture = self._capture = self._factory(address)
         if not capture.isOpened():
-            raise DeviceNotFound("cannot be opened (absent, in use, or no permission)")
+            raise cannot_open(address)
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._config.width_px)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._config.height_px)
         capture.set(cv2.CAP_PROP_FPS, self._config.fps)
@@ -92,22 +106,35 @@ class OpenCvCapture:
         Raises:
             DeviceLost: none for ``timeout_s``, or stopped.
         """
-        assert self._capture is not None  # open() comes first
         give_up_s = self._clock.now_s() + self._config.timeout_s
         while True:
-            if self._capture.grab():
-                time_s = self._clock.now_s() - self._config.latency_s
-                good, image = self._capture.retrieve()
-                if good and image is not None and image.size:
-                    if image.ndim == 2:
-                        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-                    frame = np.array(image, dtype=np.uint8)  # OpenCV may use its buffer again
-                    frame.setflags(write=False)
-                    return time_s, frame
+            try:
+                grabbed = self._grab()
+            except cv2.error as error:
+                raise DeviceLost(f"its driver failed: {error.err or error}") from error
+            if grabbed is not None:
+                return grabbed
             if self._clock.now_s() >= give_up_s:
                 raise DeviceLost(f"no picture for {self._config.timeout_s:g} s")
             if stop.wait(_RETRY_S):
                 raise DeviceLost("stopped")
+
+    def _grab(self) -> tuple[float, ImageArray] | None:
+        """The next frame; None when what came is none."""
+        assert self._capture is not None  # open() comes first
+        if not self._capture.grab():
+            return None
+        time_s = self._clock.now_s() - self._config.latency_s
+        good, image = self._capture.retrieve()
+        if not good or image is None or not image.size:
+            return None
+        if image.ndim == 2 or image.shape[2] == 1:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            return None
+        frame = np.array(image)  # OpenCV may use its buffer again
+        frame.setflags(write=False)
+        return time_s, frame
 
     def close(self) -> None:
         """Release the device."""
@@ -154,13 +181,21 @@ def _find(source: str, config: CameraConfig, clock: Clock, factory: CaptureFacto
         address: int | str = int(source)
     elif "/" in source or "\\" in source:
         if not Path(source).exists():
-            raise DeviceNotFound(f"camera {source}: no such device; {_known_cameras()}")
+            raise DeviceNotFound(
+                f"camera {without_secrets(source)}: no such device; {_known_cameras()}"
+            )
+        if Path(source).is_fifo():
+            raise DeviceNotFound(
+                f"camera {source}: is a named pipe, which nobody can stop waiting for; serve it at an "
+                "http address, or through a virtual camera"
+            )
         address = source
     else:
         address = _by_name(source)
 
+    webcam = Webcam(address)
     return FoundCamera(
-        lambda: OpenCvCapture(address, config, clock, factory), source, _known_cameras
+        lambda: OpenCvCapture(webcam.locate, config, clock, factory), source, _known_cameras
     )
 
 
@@ -169,12 +204,9 @@ def _by_name(name: str) -> int:
         if name and name.casefold() in camera.name.casefold():
             return camera.index
     hint = "" if sys.platform == "linux" else " (on this system give its index)"
-    raise DeviceNotFound(f"no camera is called {name!r}{hint}; {_known_cameras()}")
+    raise DeviceNotFound(f"no camera is called {without_secrets(name)!r}{hint}; {_known_cameras()}")
 
 
 def _known_cameras() -> str:
     found = list_cameras()
-    if not found.devices:
-        return found.problem or "no camera is connected"
-    listed = ", ".join(f"{camera.index} {camera.name}" for camera in found.devices)
-    return f"there are: {listed}"
+    return named(found.devices) if found.devices else found.problem

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from realtime_er.clock import Clock
-from realtime_er.errors import DeviceLost, DeviceNotFound, SourceError
+from realtime_er.errors import DeviceBusy, DeviceNotFound, SourceError
 from realtime_er.messages import Event, Gap, ImageArray, VideoFrame
 from realtime_er.runtime import Mailbox, MailboxClosed, Worker
 from realtime_er.sources.base import Emit, Pacer
+from realtime_er.sources.blank import Sight, same_picture
 
 FIRST_FRAME_S = 3.0
 """A camera that has not delivered for this long after it was opened does not work."""
 
 _STEP_S = 1e-4
-_BACK_OFF_S = (0.25, 0.5, 1.0)
+_LEAST_PERIOD_S = 0.002
+"""A driver that has lost its camera may hand over pictures as fast as it is asked."""
+_BACK_OFF_S = (0.25, 0.5)
 _JOIN_S = 2.0
 
 
@@ -73,6 +76,7 @@ class _Reader:
         )
         self.granted: dict[str, Any] = {}
         self.failure: SourceError | None = None
+        self.fault: BaseException | None = None
         self._capture = capture
         self._missed = 0  # written by the camera's producer only
         self._stop = threading.Event()
@@ -82,17 +86,20 @@ class _Reader:
     def _read(self) -> None:
         try:
             self.granted = self._capture.open()
+            last_s = float("-inf")
             while not self._stop.is_set():
-                self.frames.put(self._capture.read(self._stop))
+                frame = self._capture.read(self._stop)
+                self.frames.put(frame)
+                if frame[0] - last_s < _LEAST_PERIOD_S:
+                    self._stop.wait(_LEAST_PERIOD_S)
+                last_s = frame[0]
         except SourceError as error:
             self.failure = error
         finally:
             self._capture.close()
 
     def _ended(self, fault: BaseException | None) -> None:
-        if fault is not None:
-            self.failure = DeviceLost(f"camera reader failed: {fault!r}")
-            self.failure.__cause__ = fault
+        self.fault = fault
         self.frames.close()
 
     @property
@@ -105,8 +112,13 @@ class _Reader:
         missed, self._missed = dropped - self._missed, dropped
         return missed
 
+    def finish(self) -> None:
+        """Let no more frames in; those that wait can still be taken. Does not wait."""
+        self._stop.set()
+        self.frames.close()
+
     def end(self) -> None:
-        """Tell the thread to end; does not wait."""
+        """Tell the thread to end, and drop what waits; does not wait."""
         self._stop.set()
         self.frames.discard()
 
@@ -114,10 +126,16 @@ class _Reader:
         return self._worker.join(timeout_s)
 
     def next(self, timeout_s: float) -> tuple[float, ImageArray] | None:
-        """The next frame; None when none comes in time or the reader ended."""
+        """The next frame; None when none comes in time or the reader ended.
+
+        Raises:
+            Exception: what nobody expected in the reader's thread.
+        """
         try:
             return self.frames.get(timeout_s)
         except MailboxClosed:
+            if self.fault is not None:
+                raise self.fault from None
             return None
 
 
@@ -171,6 +189,7 @@ class CameraStream:
 
         Raises:
             DeviceNotFound: it cannot be opened, or shows nothing within ``FIRST_FRAME_S``.
+            DeviceBusy: another program has it.
         """
         reader = self._reader = _Reader(self._camera.make())
         self._first = reader.next(FIRST_FRAME_S)
@@ -178,8 +197,9 @@ class CameraStream:
             why = str(reader.failure or f"no picture within {FIRST_FRAME_S:g} s")
             cause = reader.failure
             self.close()
-            hint = self._camera.hint()
-            raise DeviceNotFound(
+            error = DeviceBusy if isinstance(cause, DeviceBusy) else DeviceNotFound
+            hint = self._camera.hint() if error is DeviceNotFound else ""
+            raise error(
                 f"camera {self._camera.where}: {why}" + (f"; {hint}" if hint else "")
             ) from cause
         self._granted = reader.granted
@@ -200,39 +220,68 @@ class CameraStream:
         index, last_s = 0, float("-inf")
         reader = self._reader
         frame, self._first = self._first, None
-        while reader is not None and not self._ended(stop):
+        sight = Sight()
+        while reader is not None:
+            if self._ended(stop):
+                reader.finish()  # what it has read before counts
             if frame is None:
                 frame = reader.next(self._timeout_s)
-            if self._ended(stop):
-                return
-            if self._changed_to is not None:
-                frame = None  # use() may have met a reader that was just being replaced
-            if frame is None:
-                why = str(reader.failure or f"no picture for {self._timeout_s:g} s")
-                if self._changed_to is not None:
-                    why = f"changed to {self._changed_to.where}"
-                lost_s = last_s if index else self._clock.now_s()
-                self._lost += 1
-                emit(Event(self._clock.now_s(), "camera lost", why))
-                reader, frame = self._reconnect(reader, stop)
-                if frame is not None:
-                    emit(Event(self._clock.now_s(), "camera back", self._camera.where))
-                    emit(Gap(self.name, lost_s, max(frame[0], lost_s), why))
-                continue
-            time_s = max(frame[0], last_s + _STEP_S)
-            missed = reader.missed()
-            if missed and index:
-                emit(Gap(self.name, last_s, time_s, f"{missed} frames came faster than they went"))
-                index += missed
-            emit(VideoFrame(index, time_s, frame[1]))
-            index, last_s, frame = index + 1, time_s, None
+            if (frame is None or self._changed_to is not None) and self._ended(stop):
+                break
+            if frame is not None and self._changed_to is None:
+                time_s = max(frame[0], last_s + _STEP_S)
+                change = sight.look(frame[1], time_s)
+                if change is not None:
+                    emit(Event(time_s, f"camera {change}", self._camera.where))
+                if sight.covered or time_s - sight.same_since_s < self._timeout_s:
+                    index = self._skip_missed(reader, index, last_s, time_s, emit)
+                    emit(VideoFrame(index, time_s, frame[1]))
+                    index, last_s, frame = index + 1, time_s, None
+                    continue
+            # The frame that tells of the loss, and what waits after it, are part of the loss.
+            kind, why = self._loss(reader, frozen=frame is not None)
+            lost_s = last_s if index else self._clock.now_s()
+            self._lost += 1
+            emit(Event(self._clock.now_s(), f"camera {kind}", why))
+            reader.end()
+            index += reader.missed() + (frame is not None)
+            reader, frame = self._reconnect(
+                reader, sight.picture if kind == "frozen" else None, emit, stop
+            )
+            if frame is not None:
+                emit(Event(self._clock.now_s(), "camera back", self._camera.where))
+                emit(Gap(self.name, lost_s, max(frame[0], lost_s), why))
+                last_s = max(lost_s, frame[0] - _STEP_S)
+
+    def _loss(self, reader: _Reader, *, frozen: bool) -> tuple[str, str]:
+        """What has happened, as the event says it, and in words."""
+        if self._changed_to is not None:
+            return "lost", f"changed to {self._changed_to.where}"
+        if frozen:
+            return "frozen", f"the same picture for {self._timeout_s:g} s"
+        return "lost", str(reader.failure or f"no picture for {self._timeout_s:g} s")
+
+    def _skip_missed(
+        self, reader: _Reader, index: int, last_s: float, time_s: float, emit: Emit
+    ) -> int:
+        """The index of the frame at ``time_s``; frames that are missing before it are a gap."""
+        missed = reader.missed()
+        if index and missed:
+            emit(Gap(self.name, last_s, time_s, f"{missed} frames came faster than they went"))
+        elif index and time_s - last_s > self._timeout_s:
+            emit(Gap(self.name, last_s, time_s, "no picture"))
+        return index + missed if index else 0
 
     def _reconnect(
-        self, reader: _Reader, stop: threading.Event
+        self,
+        reader: _Reader,
+        frozen: ImageArray | None,
+        emit: Emit,
+        stop: threading.Event,
     ) -> tuple[_Reader | None, tuple[float, ImageArray] | None]:
         """A reader that delivers and its first frame, or None twice when stopped."""
-        reader.end()
         attempt = 0
+        said = ""
         while not stop.wait(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]):
             attempt += 1
             if self._closed.is_set():
@@ -241,16 +290,35 @@ class CameraStream:
                 continue  # still stuck in the driver, which lets only one open the device
             if self._changed_to is not None:
                 self._camera, self._changed_to = self._changed_to, None
+                frozen = None
             reader = self._reader = _Reader(self._camera.make())
             if self._closed.is_set():
                 break  # close() may have looked before the new reader was there
-            frame = reader.next(max(FIRST_FRAME_S, self._timeout_s))
+            frame = self._first_new(reader, frozen, stop)
             if frame is not None:
                 self._granted = reader.granted
+                reader.missed()  # from before the first frame
                 return reader, frame
             reader.end()
+            kind = "busy" if isinstance(reader.failure, DeviceBusy) else "away"
+            if reader.failure is not None and kind != said and not self._ended(stop):
+                emit(Event(self._clock.now_s(), f"camera {kind}", str(reader.failure)))
+                said = kind
         reader.end()
         return None, None
+
+    def _first_new(
+        self, reader: _Reader, frozen: ImageArray | None, stop: threading.Event
+    ) -> tuple[float, ImageArray] | None:
+        """Its first frame that is not ``frozen``; None when none comes in time."""
+        patience_s = max(FIRST_FRAME_S, self._timeout_s)
+        give_up_s = self._clock.now_s() + patience_s
+        while (frame := reader.next(patience_s)) is not None:
+            if frozen is None or not same_picture(frame[1], frozen):
+                return frame
+            if self._clock.now_s() >= give_up_s or self._ended(stop):
+                return None
+        return None
 
     def _ended(self, stop: threading.Event) -> bool:
         return stop.is_set() or self._closed.is_set()

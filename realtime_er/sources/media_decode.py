@@ -8,6 +8,7 @@ Nothing here opens, reads or waits; ``media_file`` and ``network_camera`` do.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, FloatArray, Gap, ImageArray
+from realtime_er.messages import (
+    SAMPLE_RATE_HZ,
+    AudioBlock,
+    FloatArray,
+    Gap,
+    ImageArray,
+    VideoFrame,
+)
 from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 BLOCK_SAMPLES = 640
@@ -23,6 +31,13 @@ BLOCK_SAMPLES = 640
 
 HOLE_S = 0.05
 """Sound whose timestamp is further than this from where counting puts it is not contiguous."""
+
+
+MOST_HOLE_S = 6 * 3600.0
+"""A time stamp that jumps further ahead is damaged: there would be no end of empty ticks before it."""
+
+MAX_PIXELS = 8192 * 8192
+"""Larger pictures are not decoded: nobody films them, and a few bytes can ask for gigabytes."""
 
 
 def upright(frame: av.VideoFrame) -> ImageArray:
@@ -36,6 +51,48 @@ def upright(frame: av.VideoFrame) -> ImageArray:
     image = np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
     image.setflags(write=False)
     return image
+
+
+class DecodedFrame(VideoFrame):
+    """A picture of a file, converted when somebody first looks at it, and only once.
+
+    Most are never looked at: a recogniser reads ten pictures a second of twenty-five. Any thread.
+
+    Args:
+        index: See ``VideoFrame``, as is
+        time_s: its time.
+        image: What the decoder made; or a picture, as ``dataclasses.replace`` hands one over.
+    """
+
+    __slots__ = ("_decoded", "_image", "_lock")
+
+    _decoded: av.VideoFrame | None
+    _image: ImageArray | None
+    _lock: threading.Lock
+
+    def __init__(self, index: int, time_s: float, image: av.VideoFrame | ImageArray) -> None:
+        decoded = isinstance(image, av.VideoFrame)
+        # The base is frozen, so that its fields can only be set like this.
+        for name, value in (
+            ("index", index),
+            ("time_s", time_s),
+            ("_decoded", image if decoded else None),
+            ("_image", None if decoded else image),
+            ("_lock", threading.Lock()),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def image(self) -> ImageArray:
+        """See ``upright``."""
+        with self._lock:  # two threads must not use one frame's converter at a time
+            image = self._image
+            if image is None:
+                assert self._decoded is not None  # one of the two is always there
+                image = upright(self._decoded)
+                object.__setattr__(self, "_image", image)
+                object.__setattr__(self, "_decoded", None)  # give the decoder its buffer back
+        return image
 
 
 def samples_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
@@ -66,6 +123,9 @@ class FrameTimes:
         last_s = self._last_s
         if last_s is None:
             result_s = max(time_s or 0.0, 0.0)
+            if result_s > MOST_HOLE_S:
+                self.repaired += 1
+                self._shift_s, result_s = -result_s, 0.0
         elif time_s is None:
             self.repaired += 1
             result_s = last_s + self._interval_s
@@ -79,6 +139,10 @@ class FrameTimes:
             elif result_s <= last_s:
                 self.repaired += 1
                 result_s = last_s + self._STEP_S
+            elif result_s > last_s + MOST_HOLE_S:
+                self.repaired += 1
+                self._shift_s = last_s + self._interval_s - time_s
+                result_s = last_s + self._interval_s
         self._last_s = result_s
         return result_s
 
@@ -127,9 +191,11 @@ class BlockCutter:
             reason: What to say of a hole just before it.
         """
         if self._start_s is None:
-            self._start_s = self._expected_s = max(time_s or 0.0, 0.0)
+            start_s = max(time_s or 0.0, 0.0)
+            # Both streams count from the first of them: the other cannot begin days later.
+            self._start_s = self._expected_s = start_s if start_s <= MOST_HOLE_S else 0.0
         ahead_s = 0.0 if time_s is None else time_s + self._shift_s - self._expected_s
-        if ahead_s > HOLE_S:
+        if HOLE_S < ahead_s <= MOST_HOLE_S:
             gap_from_s = self._expected_s
             yield from self.flush()
             self.holes += 1
@@ -137,7 +203,7 @@ class BlockCutter:
             jump = round((self._expected_s - self._start_s) * SAMPLE_RATE_HZ)
             self._index = max(self._index, jump)
             yield Gap(self._stream, gap_from_s, self._expected_s, reason)
-        elif ahead_s < -HOLE_S:
+        elif ahead_s < -HOLE_S or ahead_s > MOST_HOLE_S:
             self.repaired += 1
             self._shift_s -= ahead_s
         channels = samples.shape[1]

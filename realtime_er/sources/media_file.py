@@ -17,9 +17,16 @@ import av.stream
 from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.errors import MediaError
-from realtime_er.messages import AudioBlock, Gap, VideoFrame
+from realtime_er.messages import AudioBlock, Gap
 from realtime_er.sources.base import Emit, Pacer, Stream
-from realtime_er.sources.media_decode import BlockCutter, FrameTimes, samples_of, upright
+from realtime_er.sources.media_decode import (
+    MAX_PIXELS,
+    MOST_HOLE_S,
+    BlockCutter,
+    DecodedFrame,
+    FrameTimes,
+    samples_of,
+)
 
 Kind = Literal["audio", "video"]
 
@@ -192,13 +199,12 @@ class _FileStream:
                 continue
             time_s = times.next_s(None if frame.time is None else frame.time - self._zero_s)
             self._info["repaired_times"] = times.repaired
-            image = upright(frame)
             if not pacer.wait(time_s, stop):
                 return
             if failed:
                 emit(Gap(self.name, end_s, time_s, f"{failed} packets could not be decoded"))
                 failed = 0
-            emit(VideoFrame(index, time_s, image))
+            emit(DecodedFrame(index, time_s, frame))
             index, end_s = index + 1, time_s + interval_s
         self._emit_early_end(stream, end_s, failed, emit)
 
@@ -248,7 +254,8 @@ class _FileStream:
     ) -> None:
         """Say so when the file promises more than could be read."""
         declared_s = _declared_end_s(stream)
-        if declared_s is not None and declared_s - self._zero_s > end_s + _EARLY_END_S:
+        more_s = 0.0 if declared_s is None else declared_s - self._zero_s - end_s
+        if declared_s is not None and _EARLY_END_S < more_s < MOST_HOLE_S:
             emit(Gap(self.name, end_s, declared_s - self._zero_s, "the file is damaged or cut off"))
         elif failed:
             emit(Gap(self.name, end_s, end_s, f"{failed} packets could not be decoded at the end"))
@@ -301,6 +308,7 @@ def _pick(container: av.container.InputContainer, kind: Kind) -> av.stream.Strea
         if stream.type != kind or stream.codec_context is None:
             continue
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             return stream
     return None
 

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from realtime_er.clock import Clock, SampleClock
 from realtime_er.config import MicrophoneConfig
-from realtime_er.errors import DeviceNotFound
+from realtime_er.errors import DeviceBusy, DeviceNotFound, SourceError
 from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, Event, FloatArray, Gap
 from realtime_er.runtime import Mailbox, MailboxClosed
+from realtime_er.sources.arrivals import Arrivals, Captured, capture_into
 from realtime_er.sources.base import Emit, Pacer
-from realtime_er.sources.devices import list_microphones, load_portaudio
+from realtime_er.sources.blank import BlankSound
+from realtime_er.sources.devices import load_portaudio
+from realtime_er.sources.microphone_choice import cannot_open, find_microphone
 from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 _BUFFER_S = 2.0
-_BACK_OFF_S = (0.25, 0.5, 1.0)
+_BACK_OFF_S = (0.25, 0.5)
 _FIRST_SOUND_S = 3.0
 """Some devices (Bluetooth, sound servers) take this long from opening to their first block."""
-_MIN_LOSS_S = 0.01
-"""An overflow that cost less than this cannot be told from a late callback."""
+_SETTLED_S = 2.5
+"""And some then deliver in steps of two seconds for a while, until the server has found its pace."""
 _STEP_S = 1e-4
 _MOST_OVERLAP_S = 0.015
-
-
-@dataclass(frozen=True, slots=True)
-class _Captured:
-    """One callback: ``first`` counts the device's samples, dropped ones included."""
-
-    first: int
-    samples: FloatArray
-    arrival_s: float
-    overflow: bool
 
 
 class Microphone:
@@ -55,21 +45,24 @@ class Microphone:
         self._config = config
         # Set by use(), read by the producer: a plain reference, swapped at once.
         self._wanted = config.device.strip()
+        self._known_name: str | None = None  # of the device that was opened first
         self._changed_to = ""
         self._clock = clock
         self._library = library
         self._lock = threading.Lock()  # over _device and _mailbox as close() meets a reopening
         self._device: Any = None
-        self._mailbox: Mailbox[_Captured] | None = None
+        self._mailbox: Mailbox[Captured] | None = None
         self._closed = threading.Event()
         self._initialized = True  # by the import
         self._rate_hz = float(SAMPLE_RATE_HZ)
         self._channels = 1
         self._granted: dict[str, Any] = {}
-        self._counts = {"overflows": 0, "lost_samples": 0, "lost": 0}
+        self._counts = {"overflows": 0, "lost_samples": 0, "damaged_samples": 0, "lost": 0}
         # The 16 kHz side, owned by the producer thread.
         self._resampler = StreamingResampler(SAMPLE_RATE_HZ, 1)
         self._sample_clock = SampleClock(SAMPLE_RATE_HZ)
+        self._arrivals = Arrivals()
+        self._blank = BlankSound()
         self._next = 0
         self._expected = 0
         self._origin = 0
@@ -91,6 +84,7 @@ class Microphone:
 
         Raises:
             DeviceNotFound: PortAudio is missing, no such device, or it cannot be opened.
+            DeviceBusy: another program has it.
         """
         if self._library is None:
             try:
@@ -105,36 +99,21 @@ class Microphone:
         Raises:
             DeviceNotFound: there is no such microphone; nothing has changed.
         """
-        _index, found = self._find(wanted.strip())
+        _index, found = find_microphone(self._library, wanted.strip())
         self._wanted, self._changed_to = wanted.strip(), str(found["name"])
+        self._known_name = None
         self._release()
-
-    def _find(self, wanted: str) -> tuple[int | None, dict[str, Any]]:
-        """Index (None: the system's default) and description of a device."""
-        library = self._library
-        listing = list_microphones(library)
-        if not wanted:
-            try:
-                return None, dict(library.query_devices(None, "input"))
-            except (library.PortAudioError, ValueError) as error:
-                why = listing.problem or f"no default microphone; {_listed(library)}"
-                raise DeviceNotFound(f"microphone: {why}") from error
-        for device in listing.devices:
-            by_index = wanted.isdigit() and device.index == int(wanted)
-            if by_index or (not wanted.isdigit() and wanted.casefold() in device.name.casefold()):
-                return device.index, dict(library.query_devices(device.index, "input"))
-        raise DeviceNotFound(f"no microphone {wanted!r}; {_listed(library)}")
 
     def _start(self) -> None:
         library = self._library
-        index, found = self._find(self._wanted)
+        index, found = find_microphone(library, self._wanted, self._known_name)
         rate_hz = float(found["default_samplerate"])
-        failure: Exception | None = None
+        failure: Exception = DeviceNotFound("it has no channels")
         for channels in dict.fromkeys((min(2, int(found["max_input_channels"])), 1)):
             # One mailbox per opening, so that a late callback of the last one cannot mix in.
             block = max(1, round(self._config.block_s * rate_hz))
             capacity = max(2, round(_BUFFER_S / self._config.block_s))
-            mailbox: Mailbox[_Captured] = Mailbox(
+            mailbox: Mailbox[Captured] = Mailbox(
                 "portaudio>microphone",
                 capacity,
                 "drop_oldest",
@@ -148,7 +127,7 @@ class Microphone:
                     channels=channels,
                     dtype="float32",
                     blocksize=block,
-                    callback=self._callback(mailbox),
+                    callback=capture_into(mailbox, self._clock),
                 )
             except (library.PortAudioError, ValueError) as error:
                 failure = error
@@ -167,68 +146,92 @@ class Microphone:
             self._rate_hz, self._channels = rate_hz, channels
             self._resampler = StreamingResampler(rate_hz, channels)
             self._sample_clock = SampleClock(SAMPLE_RATE_HZ)
+            self._known_name = str(found["name"])
             self._granted = {"name": found["name"], "rate_hz": rate_hz, "channels": channels}
             return
-        raise DeviceNotFound(
-            f"microphone {found['name']}: cannot be opened: {failure}; {_listed(library)}"
-        ) from failure
-
-    def _callback(self, mailbox: Mailbox[_Captured]) -> Any:  # noqa: ANN401
-        first = 0
-
-        def callback(indata: FloatArray, frames: int, _time: object, status: Any) -> None:  # noqa: ANN401
-            # On PortAudio's thread: copy, hand over, nothing else.
-            nonlocal first
-            overflow = bool(status and status.input_overflow)
-            item = _Captured(first, np.array(indata), self._clock.now_s(), overflow)
-            first += frames
-            try:
-                mailbox.put(item)
-            except MailboxClosed:
-                return  # the stream is being closed
-
-        return callback
+        raise cannot_open(library, str(found["name"]), failure) from failure
 
     def run(self, emit: Emit, pacer: Pacer, stop: threading.Event) -> None:
         """Emit sound; when it stops, say so, and reopen until ``stop``."""
         why = ""
-        back: Event | None = None
-        heard = False
+        back: str | None = None  # what was lost, until it is back
+        heard_s: float | None = None  # when whole sound came last
+        settled_s = 0.0  # from when on the time-out holds
         while not self._ended(stop):
-            with self._lock:
-                mailbox = self._mailbox
-            item = None
-            if mailbox is not None:
-                try:
-                    item = mailbox.get(max(self._config.timeout_s, 0 if heard else _FIRST_SOUND_S))
-                except MailboxClosed:
-                    if self._ended(stop):
-                        return
-            if self._ended(stop):
-                return
+            new = heard_s is None or heard_s < settled_s
+            item = self._wait(_FIRST_SOUND_S if new else 0.0)
+            if item is None and self._ended(stop):
+                break
+            if item is not None and not item.whole:
+                self._counts["damaged_samples"] += len(item.samples)
+                heard_s = item.arrival_s if heard_s is None else heard_s
+                if item.arrival_s - heard_s < self._config.timeout_s:
+                    continue  # the next whole block tells of it as a gap
+                item = None
             if item is not None:
-                heard = True
+                settled_s = item.arrival_s + _SETTLED_S if heard_s is None else settled_s
+                heard_s = item.arrival_s
                 if back is not None:
-                    emit(Event(item.arrival_s, "microphone back", str(self._granted.get("name"))))
+                    emit(Event(item.arrival_s, "microphone back", self._instead_of(back)))
                     self._jump_to(item, why, emit)
                     back = None
-                self._pass_on(item, emit)
+                self._judge(item, emit)
                 continue
             if back is None:
-                why, self._changed_to = self._changed_to, ""
-                why = f"changed to {why}" if why else f"no sound for {self._config.timeout_s:g} s"
-                back = Event(self._clock.now_s(), "microphone lost", why)
+                changed, self._changed_to = self._changed_to, ""
+                back = changed or str(self._granted.get("name"))
+                why = (
+                    f"changed to {changed}"
+                    if changed
+                    else f"no sound for {self._config.timeout_s:g} s"
+                )
+                self._end_of_sound(emit)
+                self._blank.interrupted()
                 self._counts["lost"] += 1
-                self._emit_samples(self._resampler.flush(), emit)
-                emit(back)
-            if not self._reopen(stop):
+                emit(Event(self._clock.now_s(), "microphone lost", why))
+            if not self._reopen(emit, stop):
                 return
-            heard = False
+            heard_s = None
+        self._drain(emit)
 
-    def _reopen(self, stop: threading.Event) -> bool:
+    def _wait(self, at_least_s: float) -> Captured | None:
+        """The next block; None when none comes in time or the device was taken away."""
+        with self._lock:
+            mailbox = self._mailbox
+        if mailbox is None:
+            return None
+        try:
+            return mailbox.get(max(self._config.timeout_s, at_least_s))
+        except MailboxClosed:
+            return None
+
+    def _instead_of(self, lost_name: str) -> str:
+        name = str(self._granted.get("name"))
+        return name if name == lost_name else f"{name}, instead of {lost_name}"
+
+    def _end_of_sound(self, emit: Emit) -> None:
+        """Pass on what has come so far; it may have been held back, or be inside the filter."""
+        for held, lost_s in self._arrivals.flush():
+            self._pass_on(held, lost_s, emit)
+        self._emit_samples(self._resampler.flush(), emit)
+
+    def _drain(self, emit: Emit) -> None:
+        """At the end: what the device handed over before counts, too."""
+        with self._lock:
+            mailbox = self._mailbox
+        if mailbox is None:
+            return
+        mailbox.close()
+        while (item := self._wait(0.0)) is not None:
+            if item.whole:
+                self._judge(item, emit)
+        self._end_of_sound(emit)
+
+    def _reopen(self, emit: Emit, stop: threading.Event) -> bool:
         """Try until the device opens; False when stopped."""
         self._release()
         attempt = 0
+        said = ""
         while not stop.wait(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]):
             attempt += 1
             if self._closed.is_set():
@@ -241,25 +244,38 @@ class Microphone:
                 self._library._initialize()
                 self._initialized = True
                 self._start()
-            except (DeviceNotFound, self._library.PortAudioError):
-                continue  # still away; said once already
+            except (SourceError, self._library.PortAudioError) as error:
+                kind = "busy" if isinstance(error, DeviceBusy) else "away"
+                if kind != said:
+                    emit(Event(self._clock.now_s(), f"microphone {kind}", str(error)))
+                    said = kind
+                continue
             self._expected = 0
             self._origin = self._next
             return True
         return False
 
-    def _pass_on(self, item: _Captured, emit: Emit) -> None:
+    def _judge(self, item: Captured, emit: Emit) -> None:
+        """Find out whether sound is missing before a block, and pass on what is clear."""
+        change = self._blank.look(item.samples, item.arrival_s)
+        if change is not None:
+            emit(Event(item.arrival_s, f"microphone {change}", str(self._granted.get("name"))))
+        self._counts["overflows"] += item.overflow
+        late_s = self._sample_clock.late_s(self._end(item), item.arrival_s)
+        for block, lost_s in self._arrivals.take(item, late_s):
+            self._pass_on(block, lost_s, emit)
+
+    def _end(self, item: Captured) -> int:
+        """Index after its last sample, at 16 kHz."""
+        count = item.first + len(item.samples)
+        return self._origin + round(count * SAMPLE_RATE_HZ / self._rate_hz)
+
+    def _pass_on(self, item: Captured, lost_s: float, emit: Emit) -> None:
         count = len(item.samples)
-        lost = item.first - self._expected  # blocks that the mailbox dropped
-        end = self._origin + round((item.first + count) * SAMPLE_RATE_HZ / self._rate_hz)
-        if item.overflow:
-            # PortAudio does not say how much was lost; the clock does, roughly.
-            self._counts["overflows"] += 1
-            late_s = item.arrival_s - self._sample_clock.time_s(end)
-            late_s = late_s if late_s >= _MIN_LOSS_S else 0.0
-            self._origin += round(late_s * SAMPLE_RATE_HZ)
-            end += round(late_s * SAMPLE_RATE_HZ)
-            lost += round(late_s * self._rate_hz)
+        lost = item.first - self._expected  # blocks that the mailbox dropped, or that were damaged
+        self._origin += round(lost_s * SAMPLE_RATE_HZ)
+        lost += round(lost_s * self._rate_hz)
+        end = self._end(item)
         self._expected = item.first + count
         if lost > 0:
             self._counts["lost_samples"] += lost
@@ -270,11 +286,16 @@ class Microphone:
             start_s, self._next = self._end_s, max(self._next, first)
             resumed_s = self._sample_clock.time_s(self._next)
             if start_s is not None and resumed_s > start_s:
-                reason = "overflow" if item.overflow else "behind"
-                emit(Gap(self.name, start_s, resumed_s, reason))
+                emit(Gap(self.name, start_s, resumed_s, self._why_lost(item, lost_s)))
         self._emit_samples(self._resampler.push(item.samples), emit)
 
-    def _jump_to(self, item: _Captured, why: str, emit: Emit) -> None:
+    @staticmethod
+    def _why_lost(item: Captured, lost_s: float) -> str:
+        if item.overflow:
+            return "overflow"
+        return "the sound system stalled" if lost_s else "behind, or damaged"
+
+    def _jump_to(self, item: Captured, why: str, emit: Emit) -> None:
         """Count the samples that an absence cost."""
         start_s = item.arrival_s - len(item.samples) / self._rate_hz
         if self._end_s is None:
@@ -323,9 +344,3 @@ class Microphone:
         """What was requested and granted, and what was lost."""
         requested = {"device": self._wanted, "block_s": self._config.block_s}
         return {"requested": requested, "granted": self._granted, **self._counts}
-
-
-def _listed(library: Any) -> str:  # noqa: ANN401
-    found = list_microphones(library)
-    names = ", ".join(f"{device.index} {device.name}" for device in found.devices)
-    return f"there are: {names}" if names else found.problem

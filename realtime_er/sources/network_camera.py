@@ -1,4 +1,9 @@
-"""Cameras at an http(s) or rtsp address, such as a phone that serves MJPEG."""
+"""Cameras at an http(s) or rtsp address, such as a phone that serves MJPEG.
+
+What answers there is not trusted: nothing else can be opened on its behalf (``http_stream`` fetches,
+and only formats that name no other files are decoded), every wait, every picture and what may come
+without a picture in it are limited, and the address is shown without what may be secret.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +17,27 @@ import av.container
 import av.error
 import av.video.stream
 
+from realtime_er.addresses import without_secrets
 from realtime_er.clock import Clock
 from realtime_er.config import CameraConfig
 from realtime_er.errors import DeviceLost, DeviceNotFound, MediaError
 from realtime_er.messages import ImageArray
 from realtime_er.sources.camera_stream import FoundCamera
+from realtime_er.sources.http_stream import Allowance, HttpStream
 from realtime_er.sources.media_decode import upright
 
 MAX_PX = 4096
 """Larger pictures are refused: nobody needs them, and they could fill the memory."""
 
-_PROTOCOLS = {
-    "http": "http,tcp",
-    "https": "https,http,tls,tcp",
-    "rtsp": "rtsp,rtp,udp,tcp",
-}
+MAX_BYTES = 32_000_000
+"""More than this without a whole picture in it, and the camera counts as lost."""
+
+_SCHEMES = ("http", "https", "rtsp")
+_RTSP_PROTOCOLS = "rtsp,rtp,udp,tcp"
+# Not hls, dash, concat, sdp and the like: they make the library open what they name.
+_HTTP_FORMATS = (
+    "mpjpeg,mjpeg,jpeg_pipe,h264,hevc,mpegts,matroska,webm,mov,mp4,flv,mpeg,mpegvideo,avi,ogg,asf"
+)
 _TIMEOUT_S = 1.5
 
 
@@ -48,6 +59,8 @@ class NetworkCapture:
         self._clock = clock
         self._latency_s = latency_s
         self._timeout_s = timeout_s
+        self._allowance = Allowance(timeout_s, MAX_BYTES)
+        self._body: HttpStream | None = None
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] | None = None
 
@@ -57,25 +70,23 @@ class NetworkCapture:
         Raises:
             DeviceNotFound: nothing answers, or what answers is not a video.
         """
-        options = {
-            "protocol_whitelist": _PROTOCOLS[self._scheme],
-            "fflags": "nobuffer",
-            "flags": "low_delay",
-            "probesize": "65536",
-            "analyzeduration": "100000",
-            "max_pixels": str(MAX_PX * MAX_PX),
-        }
-        if self._scheme == "rtsp":
-            options["rtsp_transport"] = "tcp"
+        self._allowance.renew()
         try:
-            container = self._connect(options)
+            container = self._container = self._connect()
         except av.error.FFmpegError as error:
-            raise DeviceNotFound(f"cannot be reached: {error.strerror}") from error
-        self._container = container
+            raise self._failure() or DeviceNotFound(
+                f"cannot be reached, or serves no video: {_what(error)}"
+            ) from None
         if not container.streams.video:
             raise DeviceNotFound("the address does not serve a video")
         stream = container.streams.video[0]
         context = stream.codec_context
+        if context is None:
+            raise DeviceNotFound("the address serves a video that cannot be decoded")
+        context.options = {"max_pixels": str(MAX_PX * MAX_PX)}
+        if context.name == "mjpeg":
+            # Or a damaged picture is filled up with grey; each is whole in itself, so none is missed.
+            context.options |= {"err_detect": "explode"}
         self._check_size(context.width, context.height)
         self._frames = self._decode(container, stream)
         return {
@@ -85,15 +96,25 @@ class NetworkCapture:
             "height_px": context.height,
         }
 
-    def _connect(self, options: dict[str, str]) -> av.container.InputContainer:
+    def _connect(self) -> av.container.InputContainer:
+        options = {
+            "fflags": "nobuffer",
+            "flags": "low_delay",
+            "probesize": "65536",
+            "analyzeduration": "100000",
+            "max_pixels": str(MAX_PX * MAX_PX),
+        }
         timeout = (self._timeout_s, self._timeout_s)
-        if self._scheme != "rtsp":
-            try:
-                # Without the hint, MJPEG over HTTP is often not recognised from its first bytes.
-                return av.open(self._url, format="mpjpeg", options=options, timeout=timeout)
-            except av.error.InvalidDataError:
-                pass  # not multipart JPEG: let the library find out what it is
-        return av.open(self._url, options=options, timeout=timeout)
+        if self._scheme == "rtsp":
+            options |= {"protocol_whitelist": _RTSP_PROTOCOLS, "rtsp_transport": "tcp"}
+            return av.open(self._url, options=options, timeout=timeout, metadata_errors="replace")
+        body = self._body = HttpStream(self._url, self._allowance)
+        # Without the hint, MJPEG over HTTP is often not recognised from its first bytes.
+        hint = "mpjpeg" if body.content_type.startswith("multipart/") else None
+        options |= {"protocol_whitelist": "", "format_whitelist": _HTTP_FORMATS}
+        return av.open(
+            body, "r", format=hint, options=options, timeout=timeout, metadata_errors="replace"
+        )
 
     @staticmethod
     def _check_size(width_px: int, height_px: int) -> None:
@@ -107,8 +128,8 @@ class NetworkCapture:
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue  # one damaged picture; the next may be whole
+            except av.error.FFmpegError:
+                continue  # one damaged picture, or one too large; the next may be whole
             yield from frames
 
     def read(self, stop: threading.Event) -> tuple[float, ImageArray]:
@@ -119,15 +140,19 @@ class NetworkCapture:
             MediaError: the picture is too large.
         """
         assert self._frames is not None  # open() comes first
+        self._allowance.renew()
         try:
             frame = next(self._frames)
         except StopIteration:
-            raise DeviceLost("the camera closed the connection") from None
+            raise self._failure() or DeviceLost("the camera closed the connection") from None
         except av.error.FFmpegError as error:
-            raise DeviceLost(f"the connection failed: {error.strerror}") from error
+            raise self._failure() or DeviceLost(f"the connection failed: {_what(error)}") from None
         time_s = self._clock.now_s() - self._latency_s
         self._check_size(frame.width, frame.height)
         return time_s, upright(frame)
+
+    def _failure(self) -> DeviceLost | None:
+        return None if self._body is None else self._body.failure
 
     def close(self) -> None:
         """Disconnect."""
@@ -135,6 +160,9 @@ class NetworkCapture:
         if self._container is not None:
             self._container.close()
             self._container = None
+        if self._body is not None:
+            self._body.close()
+            self._body = None
 
 
 def find_network_camera(url: str, config: CameraConfig, clock: Clock) -> FoundCamera:
@@ -145,16 +173,22 @@ def find_network_camera(url: str, config: CameraConfig, clock: Clock) -> FoundCa
     """
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise DeviceNotFound(f"camera {url}: not an address: {error}") from error
-    if parts.scheme.lower() not in _PROTOCOLS or not parts.hostname:
-        known = ", ".join(f"{scheme}://HOST" for scheme in _PROTOCOLS)
-        raise DeviceNotFound(f"camera {_shown(url)}: the address must be one of {known}/...")
+        _ = parts.port
+    except ValueError:
+        raise DeviceNotFound(f"camera {without_secrets(url)}: not an address") from None
+    if parts.scheme.lower() not in _SCHEMES or not parts.hostname:
+        known = ", ".join(f"{scheme}://HOST" for scheme in _SCHEMES)
+        raise DeviceNotFound(
+            f"camera {without_secrets(url)}: the address must be one of {known}/..."
+        )
     timeout_s = min(_TIMEOUT_S, config.timeout_s)
-    return FoundCamera(lambda: NetworkCapture(url, clock, config.latency_s, timeout_s), _shown(url))
+    return FoundCamera(
+        lambda: NetworkCapture(url, clock, config.latency_s, timeout_s), without_secrets(url)
+    )
 
 
-def _shown(url: str) -> str:
-    """The address without a password, for messages and manifests."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _what(error: av.error.FFmpegError) -> str:
+    """Why, in words; never the error's own text, which holds the address."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return error.strerror or type(error).__name__

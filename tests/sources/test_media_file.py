@@ -5,17 +5,22 @@ from __future__ import annotations
 import threading
 import wave
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from realtime_er.clock import VirtualClock
 from realtime_er.config import CameraConfig, Config, MicrophoneConfig
 from realtime_er.errors import MediaError
+from realtime_er.messages import VideoFrame
+from realtime_er.sources import media_decode
 from realtime_er.sources.base import SourceMessage
-from realtime_er.sources.media_decode import BlockCutter, FrameTimes
+from realtime_er.sources.media_decode import BlockCutter, FrameTimes, upright
 from realtime_er.sources.media_file import MediaFile
 from tests.sources.media import Collected, OpenPacer, collect, read_painted, write_video
 
@@ -329,3 +334,25 @@ def test_real_speech_has_its_declared_length(clips_dir: Path) -> None:
     played = _play(media.path)["microphone"]
     assert len(played.samples()) == pytest.approx(media.duration_s * 16000, abs=2)
     assert not played.gaps
+
+
+def test_a_picture_is_converted_when_it_is_looked_at_and_once(monkeypatch):
+    converted = []
+
+    def noted(decoded):
+        converted.append(decoded)
+        return upright(decoded)
+
+    monkeypatch.setattr(media_decode, "upright", noted)
+    pixels = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
+    frame = media_decode.DecodedFrame(3, 0.12, av.VideoFrame.from_ndarray(pixels, format="bgr24"))
+    assert (frame.index, frame.time_s, converted) == (3, 0.12, [])
+    assert isinstance(frame, VideoFrame)
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(lambda _n: frame.image, range(8)))
+    assert len(converted) == 1
+    assert all(image is images[0] for image in images)
+    np.testing.assert_array_equal(images[0], pixels)
+    assert not images[0].flags.writeable
+    dark = np.zeros_like(pixels)
+    assert replace(frame, image=dark).image is dark

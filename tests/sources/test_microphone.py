@@ -188,16 +188,21 @@ def test_overflow_is_estimated_from_the_clock() -> None:
             library.deliver(np.zeros(320))
         clock.advance_to(0.4 + 0.5 + 0.02)  # half a second never arrived
         library.deliver(np.zeros(320), overflow=True)
+        for index in range(20):  # it is judged by whether it catches up
+            clock.advance_to(0.92 + (index + 1) * 0.02)
+            library.deliver(np.zeros(320))
 
     microphone = Microphone(MicrophoneConfig(), clock, library)
-    played = _play(microphone, deliver, 21)
+    played = _play(microphone, deliver, 41)
     (gap,) = played.gaps
     assert (gap.start_s, gap.end_s) == pytest.approx((0.4, 0.9), abs=1e-3)
-    assert played.blocks[-1].first_sample == pytest.approx(0.9 * 16000, abs=16)
+    assert gap.reason == "overflow"
+    assert played.blocks[20].first_sample == pytest.approx(0.9 * 16000, abs=16)
     assert microphone.info()["overflows"] == 1
 
 
 def test_loss_and_return_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone_module, "_SETTLED_S", 0.0)
     monkeypatch.setattr(microphone_module, "_BACK_OFF_S", (0.01,))
     clock, library = SessionClock(), FakePortAudio()
     microphone = Microphone(MicrophoneConfig(timeout_s=0.1), clock, library)
@@ -228,7 +233,11 @@ def test_loss_and_return_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not producer.is_alive()
     played = Collected(messages)
     played.check_contract()
-    assert [event.kind for event in played.events] == ["microphone lost", "microphone back"]
+    assert [event.kind for event in played.events] == [
+        "microphone lost",
+        "microphone busy",
+        "microphone back",
+    ]
     (gap,) = played.gaps
     assert gap.end_s - gap.start_s > 0.1
     jump = played.blocks[1].first_sample - 320
