@@ -6,7 +6,7 @@ from pathlib import Path
 
 import platformdirs
 
-VERSION = 1
+VERSION = 2
 """Raise it when the text changes in substance: everybody is then asked again."""
 
 TITLE = "Before you start"
@@ -29,12 +29,13 @@ POINTS = (
     ),
     (
         "Tell people",
-        "Everybody who can be seen or heard should know that it is running, before it starts.",
+        "Everybody who can be seen or heard should know that it is running, before it starts; in the "
+        "EU they have to be told (Article 50(3)). This is no legal advice.",
     ),
     (
         "What happens to the data",
         "Everything stays on this computer. Nothing is sent, and nothing is kept unless you "
-        "record.",
+        "record, which asks whether the person agrees.",
     ),
 )
 """(heading, text) of each paragraph."""

@@ -1,5 +1,7 @@
 """The first-start notice: what it says, and that it is asked once for each version of it."""
 
+from pathlib import Path
+
 from realtime_er import notice
 
 
@@ -10,7 +12,16 @@ def test_says_what_a_person_must_know():
     assert "Article 5(1)(f)" in text
     assert "nothing is kept unless you record" in text
     assert "seen or heard should know" in text
+    assert "Article 50(3)" in text
+    assert "no legal advice" in text
     assert len(text.split()) < 150  # short enough to be read
+
+
+def test_who_cannot_answer_can_read_it_in_the_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "people.md").read_text("utf-8")
+    words = " ".join(page.replace("**", "").replace("> ", "").split())
+    for heading, text in notice.POINTS:
+        assert f"{heading}. {text}" in words
 
 
 def test_is_asked_once(tmp_path):

@@ -66,7 +66,7 @@ class SessionFolder:
             self._connection = create_database(folder / DATABASE)
             self._made.append(folder / DATABASE)
             self.store = Store(self._connection)
-            if options.media and (header.video or header.sound):
+            if options.keeps_media and (header.video or header.sound):
                 sink = make_sink(folder / MEDIA)
                 self._made.append(folder / MEDIA)
                 self.media = MediaWriter(
@@ -116,8 +116,9 @@ class SessionFolder:
     def _first_manifest(self, header: RecordHeader, options: RecordOptions) -> Manifest:
         record: dict[str, Any] = {
             "lossless": options.lossless,
-            "media": options.media,
+            "media": options.keeps_media,
             "blur_faces": options.blur_faces,
+            "numbers_only": options.numbers_only,
         }
         if self.media is not None:
             record |= self.media.codecs
@@ -131,6 +132,7 @@ class SessionFolder:
             options=record,
             media=MEDIA if self.media is not None else None,
             origin=header.origin,
+            consent=None if options.consent is None else options.consent.to_record(),
         )
 
     def close(self) -> list[BaseException]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from realtime_er.consent import Consent
 from realtime_er.errors import RecordingError
 from realtime_er.messages import LABELS
 from realtime_er.recording.manifest import DATABASE, MANIFEST
@@ -29,6 +30,7 @@ class SessionEntry:
         shares: Label (None: abstains) -> share of the estimates; empty without estimates.
         marks: Annotations that stand.
         raters: Who made them.
+        consent: Of the person who was recorded; None when none was recorded.
         readable: Whether the session could be opened; otherwise the figures above mean nothing.
         complete: Whether the recording ended by itself.
         verified: Whether reading it back found it whole; None when nobody looked to the end.
@@ -45,6 +47,7 @@ class SessionEntry:
     shares: dict[str | None, float] = field(default_factory=dict)
     marks: int = 0
     raters: tuple[str, ...] = ()
+    consent: Consent | None = None
     readable: bool = False
     complete: bool = False
     verified: bool | None = None
@@ -62,11 +65,20 @@ def list_sessions(folder: Path) -> list[SessionEntry]:
     Raises:
         RecordingError: the folder is not there or cannot be read.
     """
+    entries = (_entry(path) for path in session_folders(folder))
+    return sorted(entries, key=lambda entry: (entry.started_at, entry.name))
+
+
+def session_folders(folder: Path) -> list[Path]:
+    """Folders directly in ``folder`` (or ``folder`` itself) that look like sessions, by name.
+
+    Raises:
+        RecordingError: the folder is not there or cannot be read.
+    """
     try:
-        paths = sorted(path for path in (folder, *folder.iterdir()) if _may_be_session(path))
+        return sorted(path for path in (folder, *folder.iterdir()) if _may_be_session(path))
     except OSError as error:
         raise RecordingError(f"{folder}: cannot be listed ({error.strerror})") from error
-    return sorted((_entry(path) for path in paths), key=lambda e: (e.started_at, e.name))
 
 
 def _may_be_session(path: Path) -> bool:
@@ -115,6 +127,7 @@ def _read(session: RecordedSession) -> SessionEntry:
         shares=shares,
         marks=sum(marks.values()),
         raters=tuple(rater for rater, count in marks.items() if count),
+        consent=manifest.given_consent(),
         readable=True,
         complete=manifest.complete,
         verified=None if verified.get("skipped") else bool(verified.get("ok")),

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from realtime_er.consent import Consent
 from realtime_er.errors import NewerFormat, RecordingError
 from realtime_er.messages import LABELS
 
@@ -47,7 +48,7 @@ class Manifest:
         devices: Stream ("camera", "microphone") -> what was requested, what was granted, and how often
             it was lost until the recording ended.
         labels: The names of the scores, in the order of the columns.
-        options: How it was recorded: lossless, media, blur_faces, codecs, size.
+        options: How it was recorded: lossless, media, blur_faces, numbers_only, codecs, size.
         media, database, annotations: Names of the files in the folder; media None without pictures
             and sound.
         ledger: Counts of what was offered, written and lost: offered is written + dropped + unwritten
@@ -58,6 +59,8 @@ class Manifest:
         repaired: What a repair did, one line each.
         verified: What reading it back found: {"ok", "line", "problems", ...}; None before that.
         origin: Where a recomputed session came from; None for a recorded one.
+        consent: Of the person who was recorded, as ``Consent.to_record`` writes it; None when
+            nobody was asked. Sessions from before there was consent have none.
     """
 
     started_at: str
@@ -79,6 +82,7 @@ class Manifest:
     repaired: tuple[str, ...] = ()
     verified: dict[str, Any] | None = None
     origin: dict[str, Any] | None = None
+    consent: dict[str, str] | None = None
 
     def media_path(self, folder: Path) -> Path | None:
         """Where the media file is, None when there is none.
@@ -95,6 +99,19 @@ class Manifest:
             RecordingError: the manifest points out of the folder.
         """
         return inside(folder, self.database)
+
+    def given_consent(self) -> Consent | None:
+        """The consent of the person who was recorded, None when none was recorded.
+
+        Raises:
+            RecordingError: it is damaged.
+        """
+        if self.consent is None:
+            return None
+        try:
+            return Consent.from_record(self.consent)
+        except ValueError as error:
+            raise RecordingError(f"{MANIFEST}: the consent is damaged ({error})") from error
 
     def annotations_path(self, folder: Path) -> Path:
         """Where the raters' databases are.

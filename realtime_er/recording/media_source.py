@@ -22,7 +22,7 @@ from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, Gap, VideoFrame
 from realtime_er.recording.database import open_database
 from realtime_er.recording.manifest import read_manifest
 from realtime_er.recording.media_stream import Kind, MediaStream, to_image, to_samples
-from realtime_er.sources.base import Emit, Pacer, Stream
+from realtime_er.sources.base import LONGEST_S, Emit, Pacer, Stream
 
 _NAMES: dict[Kind, str] = {"video": "camera", "audio": "microphone"}
 _ROWS: dict[Kind, str] = {
@@ -213,7 +213,7 @@ class _Rows:
     """Rows of ``frames`` or ``sound`` in step with the packets of the file."""
 
     def __init__(self, connection: sqlite3.Connection, kind: Kind) -> None:
-        self._rows: Iterator[tuple[Any, ...]] = connection.execute(_ROWS[kind])
+        self._rows: Iterator[tuple[Any, ...]] = map(_checked, connection.execute(_ROWS[kind]))
         self._next = next(self._rows, None)
         self._n_missing = 0
         self.last_s = float("-inf")
@@ -229,7 +229,7 @@ class _Rows:
         """Index (None: filler) and time of the row of a packet; None without a row.
 
         Raises:
-            MediaError: the row was not written by this program.
+            MediaError: a row was not written by this program.
         """
         while self._next is not None and self._next[0] < pts_ms:
             self._n_missing += 1
@@ -237,8 +237,6 @@ class _Rows:
         row = self._next
         if row is None or row[0] != pts_ms:
             return None
-        if not isinstance(row[1], int | None) or not isinstance(row[2], float):
-            raise MediaError(f"row {row[:3]!r} of the recorded media was not written by us")
         self._advance()
         return row[1], row[2]
 
@@ -250,13 +248,33 @@ class _Rows:
         return self._n_missing
 
 
+def _checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of ``frames`` or ``sound`` as it is, if this program can have written it."""
+    pts_ms, index, time_s, *n_samples = row
+    whole = isinstance(pts_ms, int) and isinstance(index, int | None)
+    if not (whole and _is_time(time_s) and all(isinstance(n, int) for n in n_samples)):
+        raise MediaError(f"row {row!r:.80} of the recorded media was not written by us")
+    return row
+
+
+def _checked_gap(row: tuple[Any, ...]) -> tuple[float, float, str]:
+    start_s, end_s, reason = row
+    if not (_is_time(start_s) and _is_time(end_s) and isinstance(reason, str)):
+        raise MediaError(f"gap {row!r:.80} of the recording was not written by us")
+    return start_s, end_s, reason
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float) and -LONGEST_S < value < LONGEST_S
+
+
 class _Gaps:
     """Recorded gaps of one stream, handed out when the data go on."""
 
     def __init__(self, connection: sqlite3.Connection, kind: Kind) -> None:
         name = _NAMES[kind]
         rows = connection.execute(_GAPS, (name, kind == "video"))
-        self._gaps = deque(Gap(name, *row) for row in rows)
+        self._gaps = deque(Gap(name, *_checked_gap(row)) for row in rows)
 
     def before(self, time_s: float) -> Iterator[Gap]:
         """Gaps that have ended by then and were not handed out yet."""

@@ -81,7 +81,7 @@ class MediaStream:
         try:
             offset = round(max(0, pts_ms) / 1000 / self._stream.time_base)
             self._container.seek(offset, stream=self._stream, backward=True)
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, OverflowError) as error:  # the latter for a time that cannot be
             raise MediaError(
                 f"{self._path}: cannot be read at {pts_ms / 1000:.1f} s; "
                 f"try: realtime-er repair {self._path.parent}"

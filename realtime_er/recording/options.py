@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from realtime_er.recording.verify import Verification
+from realtime_er.consent import Consent
+
+if TYPE_CHECKING:
+    from realtime_er.recording.verify import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +18,25 @@ class RecordOptions:
     Attributes:
         lossless: Pictures that come back with the very same pixels; 50 to 150 GB an hour at 720p
             instead of 2.
-        media: Pictures and sound; False keeps numbers only.
+        media: Pictures and sound; False keeps numbers and words.
         blur_faces: Make faces unrecognisable in the file.
+        numbers_only: Scores and figures only: no pictures, no sound, no words, no embeddings, no
+            landmarks (``recording/numbers.py``). Such a session cannot be computed again.
+        consent: Of the person who is recorded; the command line asks for it.
         verify: Read everything back at the end.
     """
 
     lossless: bool = False
     media: bool = True
     blur_faces: bool = False
+    numbers_only: bool = False
+    consent: Consent | None = None
     verify: bool = True
+
+    @property
+    def keeps_media(self) -> bool:
+        """Whether pictures and sound are written."""
+        return self.media and not self.numbers_only
 
 
 @dataclass(frozen=True, slots=True)

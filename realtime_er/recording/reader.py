@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from realtime_er.consent import Consent
 from realtime_er.errors import ClosedError, RealtimeERError, RecordingError
 from realtime_er.recording import columns
 from realtime_er.recording.columns import Table
@@ -110,6 +111,15 @@ class RecordedSession:
     def name(self) -> str:
         """Name of the folder."""
         return self.path.resolve().name
+
+    @property
+    def consent(self) -> Consent | None:
+        """Of the person who was recorded; None when none was recorded.
+
+        Raises:
+            RecordingError: it is damaged.
+        """
+        return self.manifest.given_consent()
 
     @property
     def media_path(self) -> Path | None:
@@ -327,7 +337,8 @@ class RecordedSession:
 
 def _array(kind: str, values: Any) -> Any:  # noqa: ANN401 - numpy arrays of any type
     if kind in ("float64", "float32"):
-        return np.array([np.nan if value is None else value for value in values], kind)
+        with np.errstate(over="ignore"):  # what does not fit into a float32 is infinite
+            return np.array([np.nan if value is None else value for value in values], kind)
     if kind == "int64" and None not in values:
         return np.array(values, np.int64)
     if kind == "bool":

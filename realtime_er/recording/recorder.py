@@ -32,9 +32,11 @@ from realtime_er.messages import (
     VideoFrame,
 )
 from realtime_er.recording.blur import FaceBlur
+from realtime_er.recording.consents import consent_event
 from realtime_er.recording.folder import WRITE_ERRORS, SessionFolder
 from realtime_er.recording.intake import Evidence, Intake
 from realtime_er.recording.media_writer import MediaSink, create_media_file
+from realtime_er.recording.numbers import numbers_of
 from realtime_er.recording.options import RecordHeader, RecordingReport, RecordOptions
 from realtime_er.recording.space import SpaceWatch
 from realtime_er.recording.verify import Verification, verify
@@ -93,7 +95,7 @@ class Recorder:
         self._devices = devices
         self._realtime = realtime
         self._make_sink = make_sink
-        self._intake = Intake(header.start_s, media=self._options.media, wait=not realtime)
+        self._intake = Intake(header.start_s, media=self._options.keeps_media, wait=not realtime)
         self._space = SpaceWatch(folder, free)
         self._timer = SessionClock()  # the session's clock may be a file's
         self._blur = FaceBlur() if self._options.blur_faces else None
@@ -121,6 +123,9 @@ class Recorder:
         """
         self._space.require_room()
         self._files = SessionFolder(self._folder, self._header, self._options, self._make_sink)
+        if self._options.consent is not None:
+            # In the manifest as well; but that one can be lost, and exports have all events.
+            self._intake.offer(consent_event(self._options.consent, self._header.start_s))
         self._stage = "recording"
 
     def offer(self, message: Evidence | AudioBlock | VideoFrame) -> None:
@@ -237,7 +242,11 @@ class Recorder:
                 self._end_s = max(self._end_s, message.time_s)
             elif isinstance(message, FaceReport) and self._blur is not None:
                 self._blur.add_report(message)
-            files.store.add(message)
+            kept = numbers_of(message) if self._options.numbers_only else message
+            if kept is None:
+                files.store.n_left_out += 1
+            else:
+                files.store.add(kept)
 
     def _take_sound(self, files: SessionFolder, until_s: float) -> None:
         blocks = self._intake.take_sound(until_s)

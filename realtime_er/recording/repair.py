@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realtime_er.errors import NewerFormat, RecordingError
+from realtime_er.recording.consents import recorded_consent
 from realtime_er.recording.database import finish_database
 from realtime_er.recording.manifest import (
     ANNOTATIONS,
@@ -128,7 +129,14 @@ def _mend(
     manifest = old
     if manifest is None:
         start_s = recording_start_s(connection)
-        manifest = Manifest(started_at="", start_s=start_s, software=software(), failure=CUT_OFF)
+        consent = recorded_consent(connection)
+        manifest = Manifest(
+            started_at="",
+            start_s=start_s,
+            software=software(),
+            failure=CUT_OFF,
+            consent=None if consent is None else consent.to_record(),
+        )
     media = folder / MEDIA
     name: str | None = MEDIA
     if not media.is_file():

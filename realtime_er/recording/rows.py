@@ -204,7 +204,8 @@ def _vector(blob: bytes) -> FloatArray:
 
 def _score_vector(row: Row) -> FloatArray:
     values = [row[name] for name in SCORE_COLUMNS]
-    vector = np.asarray([math.nan if v is None else v for v in values], dtype=np.float32)
+    with np.errstate(over="ignore"):  # a damaged score may not fit; then it is infinite
+        vector = np.asarray([math.nan if v is None else v for v in values], dtype=np.float32)
     vector.setflags(write=False)
     return vector
 

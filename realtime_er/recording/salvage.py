@@ -16,6 +16,7 @@ from realtime_er.recording.database import (
 )
 from realtime_er.recording.remux import Packets
 from realtime_er.recording.schema import APPLICATION_ID, TABLES
+from realtime_er.sources.base import LONGEST_S
 
 _BYTES_PER_SAMPLE = 2
 
@@ -43,7 +44,7 @@ def mend_database(path: Path, done: list[str]) -> sqlite3.Connection:
             raise
         return _rebuild(path, None, done)
     try:
-        _require_alone(connection, path)
+        require_alone(connection, path)
         problems = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         if not _is_damage(error):
@@ -96,7 +97,13 @@ def _is_foreign(path: Path) -> bool:
     return bool(application_id != APPLICATION_ID)
 
 
-def _require_alone(connection: sqlite3.Connection, path: Path) -> None:
+def require_alone(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse when another connection to the database exists; it leaves WAL mode.
+
+    Raises:
+        RecordingError: it is in use.
+        sqlite3.Error: it is damaged, or cannot be written.
+    """
     connection.execute("PRAGMA busy_timeout = 500")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     try:
@@ -244,7 +251,7 @@ def recording_start_s(connection: sqlite3.Connection) -> float:
         "SELECT min(time_s), 0 FROM estimates",
     ):
         row = connection.execute(query).fetchone()
-        if row is not None and row[0] is not None:
+        if row is not None and _is_time(row[0]):
             return max(0.0, round(float(row[0]), 3))
     return 0.0
 
@@ -259,6 +266,11 @@ def last_time_s(connection: sqlite3.Connection, start_s: float) -> float:
     times = [start_s]
     for query in queries:
         (time_s,) = connection.execute(query).fetchone()
-        if time_s is not None:
+        if _is_time(time_s):
             times.append(float(time_s))
     return max(times)
+
+
+def _is_time(value: object) -> bool:
+    """A damaged column may hold anything."""
+    return isinstance(value, int | float) and abs(value) < LONGEST_S

@@ -104,7 +104,7 @@ CREATE TABLE watermarks (
     time_s REAL                        -- NULL: the track has ended
 );
 
--- Device lost or back, target selected, muted, ...
+-- Device lost or back, target selected, muted, consent (its detail is JSON, see consent.py), ...
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     time_s REAL NOT NULL,

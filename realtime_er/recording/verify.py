@@ -17,6 +17,7 @@ from realtime_er.recording.database import open_database
 from realtime_er.recording.manifest import Manifest
 
 _MAX_PROBLEMS = 20
+_MOST_ROWS = 2**53  # more samples than any recording has, and whole as a float
 _BYTES_PER_SAMPLE = 2
 
 
@@ -120,7 +121,11 @@ def _check_database(
         "n_estimates": "SELECT count(*) FROM estimates",
     }
     for name, query in queries.items():
-        counts[name] = int(connection.execute(query).fetchone()[0])
+        (total,) = connection.execute(query).fetchone()
+        if not 0 <= total < _MOST_ROWS:
+            problems.append(f"the database holds {total:g} {name[2:]}; it was not written by us")
+            continue
+        counts[name] = int(total)
 
 
 def _check_media(
@@ -160,7 +165,7 @@ def _check_media(
 class _Expected:
     """What the packets of one stream should be, from the rows of its table."""
 
-    def __init__(self, what: str, rows: Iterator[tuple[int, ...]]) -> None:
+    def __init__(self, what: str, rows: Iterator[tuple[Any, ...]]) -> None:
         self._what = what
         self._next = next(rows, None)
         self._rows = rows
@@ -179,7 +184,9 @@ class _Expected:
         if row is None:
             problems.append(f"{where} is in no table")
         elif row[0] != pts_ms:
-            problems.append(f"{where} should be at {row[0] / 1000:.3f} s")
+            # In a damaged file it may be no number.
+            at = f"{row[0] / 1000:.3f} s" if isinstance(row[0], int) else repr(row[0])
+            problems.append(f"{where} should be at {at}")
         elif len(row) > 1 and row[1] != n_bytes:
             problems.append(f"{where} has {n_bytes} bytes instead of {row[1]}")
         if pts_ms <= self._last_ms:

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
+from realtime_er.ladder import reduced_quality
 from realtime_er.messages import (
     LABELS,
     MODALITIES,
@@ -37,7 +38,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _TRANSCRIPT_LINES = 3
 _LOW_DISK_S = 300.0
-_BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
+_BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BUSY, Absence.FROZEN, Absence.BEHIND)
 _FULL_CONTRIBUTION = 0.5  # a contribution of this size fills its half of the bar
 
 
@@ -237,6 +238,9 @@ def _notice(snapshot: Snapshot, width: int) -> Text:
     warning = recording_warning(snapshot.recording)
     if warning:
         return _one_line(Text(f" {warning}", "bold red"), width)
+    reduced = reduced_quality(snapshot.events)
+    if reduced:
+        return _one_line(Text(f" this computer is too slow: {reduced}", "yellow"), width)
     if snapshot.notices:
         return _one_line(Text(f" {snapshot.notices[-1]}", "yellow"), width)
     return _one_line(Text(" how it reads, not what anybody feels; Ctrl-C ends", "dim"), width)

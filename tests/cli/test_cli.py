@@ -39,6 +39,7 @@ COMMANDS = [
     ["sessions"],
     ["export"],
     ["repair"],
+    ["purge"],
     ["train", "speech"],
     ["train", "mer"],
     ["train", "late"],
@@ -221,7 +222,8 @@ def test_a_dead_worker_is_one_line_and_exit_code_1(sessions, monkeypatch):
     monkeypatch.setattr(FakeSession, "fault", WorkerFault("the face thread failed: out of memory"))
     result = invoke("live", "--seconds", "9")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "error: the face thread failed: out of memory"
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: the face thread failed: out of memory (its traceback is in ")
     assert sessions[0].closed
 
 
@@ -236,8 +238,8 @@ def test_an_unexpected_error_is_one_line_too(sessions, monkeypatch):
     monkeypatch.setattr(FakeSession, "fault", ZeroDivisionError("division by zero"))
     result = invoke("live", "--seconds", "9")
     assert result.exit_code == 1
-    assert "ZeroDivisionError: division by zero" in result.stderr.splitlines()[-1]
-    assert "--debug" in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert "ZeroDivisionError: division by zero (not expected; its traceback is in " in last
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from realtime_er.messages import MODALITIES, SAMPLE_RATE_HZ, AudioBlock, Event, 
 from realtime_er.perception.detectors import Detection
 from realtime_er.perception.face import CropRule, FacePerception
 from realtime_er.perception.vad import SpeechDetector
+from realtime_er.recording import recorder  # noqa: F401 - else imported while the fast clock runs
 from realtime_er.session import Session
 from tests.test_session import (
     EchoRecognizer,
@@ -205,7 +206,7 @@ class SlowEcho(EchoRecognizer):
     def __init__(self, stall_s):
         self.never, self.stall_s = threading.Event(), stall_s
 
-    def transcribe(self, segment):
+    def transcribe(self, segment, abandoned=None):
         self.never.wait(self.stall_s)
         return super().transcribe(segment)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from realtime_er.messages import LABELS, MODALITIES, Absence, Health, RecordingStatus
+from realtime_er.messages import LABELS, MODALITIES, Absence, Event, Health, RecordingStatus
 from realtime_er.sinks.terminal import Dashboard, bar, leading, render, sparkline
 from tests.sinks.samples import make_estimate, make_final, make_snapshot
 
@@ -115,6 +115,15 @@ def test_drops_and_notices_are_shown():
     assert "age 42 ms (p95 80 ms)" in text
     assert "drops 3+320" in text
     assert "words are off" in text
+
+
+def test_what_a_slow_computer_gives_up_is_said_until_it_is_back():
+    down = Event(9.0, "ladder down", "fewer faces a second (face busy 99 %)")
+    slow = replace(make_snapshot(make_estimate(9), notices=["words are off"]), events=(down,))
+    assert "too slow: fewer faces a second (face busy 99 %)" in shown(slow)
+    back = replace(slow, events=(down, Event(20.0, "ladder up", "full quality")))
+    assert "too slow" not in shown(back)
+    assert "words are off" in shown(back)
 
 
 def test_leading_ignores_what_is_missing():

@@ -112,7 +112,7 @@ class Timeline:
         if len(found) > _MOST_RECTANGLES:
             found = _merged(found, self._duration_s)
         for segment in found:
-            colour = colours if isinstance(colours, str) else colours[segment.text]
+            colour = colours if isinstance(colours, str) else _colour(segment.text, colours)
             start_s, end_s = segment.start_ms / 1000, segment.end_ms / 1000
             self._box(start_s, end_s, colour, segment.text, segment.text)
         self._y_px += 21
@@ -288,3 +288,8 @@ def sparkline(times_s: FloatArray, values: FloatArray, duration_s: float, title:
         f'y2="{height - 1}" class="rule"/><path d="{"".join(commands)}" fill="none" '
         'stroke="currentColor" stroke-width="1.3"/></svg>'
     )
+
+
+def _colour(label: str, colours: dict[str, str]) -> str:
+    """Of a label; a session that somebody else wrote may hold any."""
+    return colours.get(label) or default_colour(label)

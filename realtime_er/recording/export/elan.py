@@ -104,6 +104,9 @@ def _document(session: RecordedSession, folder: Path, tiers: list[_Tier]) -> Ite
     yield '<HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">\n'
     yield from _media(session, folder)
     n_annotations = sum(len(tier.segments) for tier in tiers)
+    if session.consent is not None:
+        said = escape(clean(session.consent.line()))
+        yield f'<PROPERTY NAME="consent">{said}</PROPERTY>\n'
     yield f'<PROPERTY NAME="lastUsedAnnotationId">{n_annotations}</PROPERTY>\n</HEADER>\n'
     slots = np.array(
         [time for tier in tiers for segment in tier.segments for time in segment[:2]], np.int64

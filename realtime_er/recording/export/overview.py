@@ -10,9 +10,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from realtime_er.errors import RecordingError
 from realtime_er.messages import LABELS, MODALITIES
 from realtime_er.recording.columns import ESTIMATES
 from realtime_er.recording.reader import RecordedSession
+from realtime_er.sources.base import LONGEST_S
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -143,7 +145,10 @@ def read_estimates(session: RecordedSession) -> Estimates:
         for modality in MODALITIES:
             states[modality].extend(cells[names.index(f"state_{modality}")])
     table = np.concatenate(numbers)
+    table[np.abs(table) >= LONGEST_S] = np.nan  # no time, score or share: a damaged file
     times_s = table[:, 0]
+    if np.isnan(times_s).any():
+        raise RecordingError(f"{session.path}: holds estimates without a time that can be")
     n_scores = len(LABELS)
     shares = table[:, 1 + n_scores : -1].reshape(-1, len(MODALITIES), n_scores)
     return Estimates(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from realtime_er.consent import NO_CONSENT
 from realtime_er.messages import MODALITIES
 from realtime_er.palette import COLOURS, MODALITY_COLOURS
 from realtime_er.recording.export import report_people, segments
@@ -93,6 +94,10 @@ def _head(
         yield f'<p class="bad">Repaired: {text_of("; ".join(manifest.repaired))}</p>'
     if manifest.verified is not None:
         yield f'<p class="soft">Read back: {text_of(str(manifest.verified.get("line", "")))}</p>'
+    consent = session.consent
+    said = NO_CONSENT if consent is None else consent.line()
+    numbers = "; numbers only" if manifest.options.get("numbers_only") else ""
+    yield f'<p class="soft">{text_of(said[0].upper() + said[1:])}{numbers}</p>'
     counts = session.counts()
     tracks = session.connection.execute("SELECT count(DISTINCT track_id) FROM faces").fetchone()[0]
     facts = (
@@ -131,7 +136,7 @@ def _shares(estimates: Estimates) -> Iterator[str]:
         yield "<p>No estimates were recorded.</p>"
         return
     shares = estimates.shares()
-    most = max(shares.values())
+    most = max(shares.values()) or 1.0
     rows = []
     for label, share in shares.items():
         colour = COLOURS[label] if label else "var(--soft)"

@@ -23,7 +23,9 @@ def export_vtt(session: RecordedSession, folder: Path) -> list[Path]:
     Raises:
         RecordingError: the session is damaged, or a file cannot be written.
     """
-    return _export(session, folder, ".vtt", _vtt)
+    consent = session.consent
+    note = "" if consent is None else html.escape(clean(consent.line()), quote=False)
+    return _export(session, folder, ".vtt", lambda cues: _vtt(cues, note))
 
 
 def export_srt(session: RecordedSession, folder: Path) -> list[Path]:
@@ -65,8 +67,10 @@ def _clock(time_ms: int, point: str) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{point}{ms:03d}"
 
 
-def _vtt(cues: Iterable[Segment]) -> Iterable[str]:
+def _vtt(cues: Iterable[Segment], note: str) -> Iterable[str]:
     yield "WEBVTT\n"
+    if note:
+        yield f"\nNOTE {note}\n"
     for cue in cues:
         span = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
         yield f"\n{span}\n{html.escape(_lines(cue.text), quote=False)}\n"

@@ -54,6 +54,7 @@ def export_parquet(session: RecordedSession, folder: Path) -> list[Path]:
 
     kinds = {"float64": pa.float64(), "float32": pa.float32(), "int64": pa.int64(),
              "bool": pa.bool_(), "string": pa.string(), "blob": pa.binary()}  # fmt: skip
+    consent = {} if session.consent is None else {"consent": session.consent.line()}
     paths = []
     for name in EXPORTED:
         table = columns.TABLES[name]
@@ -61,7 +62,7 @@ def export_parquet(session: RecordedSession, folder: Path) -> list[Path]:
             pa.field(column.name, kinds[column.type], metadata={"meaning": column.meaning})
             for column in table.columns
         ]
-        schema = pa.schema(fields, metadata={"meaning": table.meaning})
+        schema = pa.schema(fields, metadata={"meaning": table.meaning, **consent})
         path = folder / f"{name}.parquet"
         with (
             whole_file(path) as part,

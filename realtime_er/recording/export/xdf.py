@@ -127,11 +127,14 @@ def _marks(session: RecordedSession, rater: str) -> Callable[[], Iterator[Sample
 
 def _write(file: BinaryIO, session: RecordedSession, streams: list[_Stream]) -> None:
     started_at = escape(clean(session.manifest.started_at))
+    consent = session.consent
+    said = "" if consent is None else f"<consent>{escape(clean(consent.line()))}</consent>"
     file.write(b"XDF:")
     _chunk(
         file,
         _FILE_HEADER,
-        f"<?xml version='1.0'?><info><version>1.0</version><datetime>{started_at}</datetime></info>",
+        f"<?xml version='1.0'?><info><version>1.0</version><datetime>{started_at}</datetime>{said}"
+        "</info>",
     )
     for number, stream in enumerate(streams, 1):
         _chunk(file, _STREAM_HEADER, _header(stream, number, session.name), number)

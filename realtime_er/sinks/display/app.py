@@ -17,7 +17,9 @@ from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
+from realtime_er.consent import Consent
 from realtime_er.errors import ConfigError
+from realtime_er.sinks.display.consent import ConsentDialog
 from realtime_er.sinks.display.controls import Controls
 from realtime_er.sinks.display.dialogs import DevicesDialog, KeysDialog
 from realtime_er.sinks.display.kiosk import Kiosk
@@ -66,14 +68,30 @@ def application() -> QApplication:
 def ask_notice(theme: str) -> bool:
     """Show the first-start notice and wait; whether it was understood. Main thread."""
     application()
-    dialog = NoticeDialog(THEMES[theme])
+    return _answered(NoticeDialog(THEMES[theme]))
+
+
+def ask_consent(theme: str, answers: tuple[str, str, str]) -> Consent | None:
+    """Ask who is recorded, what for, until when, and wait; None when not agreed. Main thread.
+
+    Args:
+        theme: "dark" or "light".
+        answers: What is known already; each may be "".
+    """
+    application()
+    dialog = ConsentDialog(answers, THEMES[theme])
+    return dialog.consent if _answered(dialog) else None
+
+
+def _answered(dialog: QDialog) -> bool:
+    """Show a dialog of its own and wait; whether it was accepted."""
     # Python runs signal handlers only when it runs at all, so something has to wake it up.
     waker = QTimer(dialog)
     waker.timeout.connect(lambda: None)
     waker.start(100)
     old = signal.signal(signal.SIGINT, lambda _number, _frame: dialog.reject())
     try:
-        return bool(dialog.exec() == NoticeDialog.DialogCode.Accepted)
+        return bool(dialog.exec() == QDialog.DialogCode.Accepted)
     finally:
         signal.signal(signal.SIGINT, old)
 
@@ -122,6 +140,7 @@ class _Show:
         self._window.wants_kiosk.connect(self._to_kiosk)
         self._window.wants_devices.connect(self._choose_devices)
         self._window.wants_keys_help.connect(self._list_keys)
+        self._window.wants_consent.connect(self._ask_consent)
         self._kiosk: Kiosk | None = None
         self._dialogs: dict[str, QDialog] = {}
         self._timer = QTimer()
@@ -222,6 +241,21 @@ class _Show:
 
     def _choose_devices(self) -> None:
         self._open("devices", lambda: DevicesDialog(self._controls, self._theme, self._window))
+
+    def _ask_consent(self) -> None:
+        question = self._controls.consent
+        asked = self._dialogs.get("consent")
+        if question is None or (asked is not None and asked.isVisible()):
+            return
+        dialog = ConsentDialog(question.answers(), self._theme, self._window)
+
+        def agreed() -> None:
+            if dialog.consent is not None:
+                question.give(dialog.consent)
+                self._window.begin_recording()
+
+        dialog.accepted.connect(agreed)
+        self._open("consent", lambda: dialog)
 
     def _list_keys(self) -> None:
         self._open("keys", lambda: KeysDialog(self._window.keys(), self._theme, self._window))

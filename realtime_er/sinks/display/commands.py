@@ -25,6 +25,8 @@ class Commands:
         shown: What is on the screen just now, None before the first refresh.
         say: Shows a short message.
         changed: Draws again what is shown, with new marks.
+        ask_consent: Opens the question that comes before a recording; ``begin_recording`` follows
+            it.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class Commands:
         shown: Callable[[], Shown | None],
         say: Callable[[str], None],
         changed: Callable[[], None],
+        ask_consent: Callable[[], None],
     ) -> None:
         self._controls = controls
         self._shown = shown
         self._say = say
         self._changed = changed
+        self._ask_consent = ask_consent
         self._held: set[str] = set()
 
     def bindings(self, write_note: Callable[[], None]) -> list[Binding]:
@@ -113,11 +117,23 @@ class Commands:
             self._say("The microphone is muted" if muted else "The microphone listens again")
 
     def _record(self) -> None:
+        recording = self._controls.snapshot().recording
+        if recording is not None and not recording.failure:
+            self._change_recording(on=False)
+        elif self._controls.consent is not None:
+            self._ask_consent()
+        else:
+            self.begin_recording()
+
+    def begin_recording(self) -> None:
+        """Begin to record; what is said of it is shown."""
+        self._change_recording(on=True)
+
+    def _change_recording(self, *, on: bool) -> None:
         if self._controls.record is None:
             return
-        recording = self._controls.snapshot().recording
         try:
-            said = self._controls.record(recording is None or recording.failure != "")
+            said = self._controls.record(on)
         except RealtimeERError as error:
             said = str(error)
         if said:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from realtime_er.consent import Consent
 from realtime_er.messages import ShownMark as ShownMark
 from realtime_er.messages import Snapshot
 
@@ -97,10 +98,24 @@ class Annotator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentQuestion:
+    """What to ask before a recording begins; the main thread.
+
+    Attributes:
+        answers: What is known already: who, what for, until when; each may be "".
+        give: Takes what was agreed to.
+    """
+
+    answers: Callable[[], tuple[str, str, str]]
+    give: Callable[[Consent], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Controls:
     """What can be done; None where that does not exist, and then no key or button offers it.
 
     All are called on the main thread and return at once; ``record`` returns what to tell the user.
+    Before ``record`` begins a recording the window asks the ``consent`` question, if there is one.
     ``change_device`` raises ``realtime_er.errors.SourceError`` with one clear line when there is no
     such device.
     """
@@ -111,5 +126,6 @@ class Controls:
     choices: Callable[[StreamName], Choices] | None = None
     change_device: Callable[[StreamName, str], None] | None = None
     record: Callable[[bool], str] | None = None
+    consent: ConsentQuestion | None = None
     annotator: Annotator | None = None
     transport: Transport | None = None

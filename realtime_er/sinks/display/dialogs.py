@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -18,6 +18,8 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QStyle,
+    QStyleOptionButton,
     QVBoxLayout,
     QWidget,
 )
@@ -68,7 +70,17 @@ def sheet(theme: Theme) -> str:
             background: {theme.card}; color: {theme.text}; border: 1px solid {theme.faint};
             selection-background-color: {theme.track}; selection-color: {theme.text};
         }}
+        QCheckBox {{ spacing: 9px; }}
         QCheckBox:disabled {{ color: {theme.faint}; }}
+        QCheckBox::indicator {{
+            width: 17px; height: 17px; background: {theme.card}; border: 1px solid {theme.dim};
+            border-radius: 4px;
+        }}
+        QCheckBox::indicator:checked {{
+            background: {theme.accent}; border-color: {theme.accent};
+        }}
+        QCheckBox::indicator:focus {{ border-color: {theme.text}; }}
+        QCheckBox::indicator:disabled {{ border-color: {theme.faint}; }}
     """
 
 
@@ -78,10 +90,11 @@ def _label(text: str, name: str = "") -> QLabel:
     return label
 
 
-class _Choice(QComboBox):
+class ChoiceBox(QComboBox):
     """A combo box with an arrow: Qt's own goes once its frame is styled."""
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Paint the box, and its arrow."""
         super().paintEvent(event)
         painter = QPainter(self)
         try:
@@ -89,6 +102,39 @@ class _Choice(QComboBox):
             painter.setPen(QPen(self.palette().color(self.foregroundRole()), 1.6))
             x, y = self.width() - 18.0, self.height() / 2
             painter.drawPolyline([QPointF(x - 4, y - 2), QPointF(x, y + 2), QPointF(x + 4, y - 2)])
+        finally:
+            painter.end()
+
+
+class TickBox(QCheckBox):
+    """A check box with a tick that can be seen: Qt's own is in the colour of the text.
+
+    Args:
+        text: Beside it.
+        theme: Colours.
+    """
+
+    def __init__(self, text: str, theme: Theme) -> None:
+        super().__init__(text)
+        self._tick = QColor(theme.window)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Paint the box, and its tick."""
+        super().paintEvent(event)
+        if not self.isChecked():
+            return
+        option = QStyleOptionButton()
+        self.initStyleOption(option)
+        box = self.style().subElementRect(QStyle.SubElement.SE_CheckBoxIndicator, option, self)
+        painter = QPainter(self)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(self._tick, 2.2))
+            at = QRectF(box)
+            points = ((0.24, 0.52), (0.43, 0.71), (0.77, 0.31))
+            painter.drawPolyline(
+                [QPointF(at.x() + x * at.width(), at.y() + y * at.height()) for x, y in points]
+            )
         finally:
             painter.end()
 
@@ -117,7 +163,7 @@ class DevicesDialog(QDialog):
             if stream == "camera":
                 self._add_address(whole)
             whole.addSpacing(8)
-        self.mute = QCheckBox("Mute the microphone")
+        self.mute = TickBox("Mute the microphone", theme)
         self.mute.setEnabled(controls.set_muted is not None)
         self.mute.toggled.connect(self._set_muted)
         whole.addWidget(self.mute)
@@ -131,7 +177,7 @@ class DevicesDialog(QDialog):
 
     def _add_box(self, whole: QVBoxLayout, stream: StreamName, title: str) -> None:
         whole.addWidget(_label(title, "heading"))
-        box = self.boxes[stream] = _Choice()
+        box = self.boxes[stream] = ChoiceBox()
         box.setAccessibleName(title)
         # `activated` is a person's choice only: filling the box must not change a device.
         box.activated.connect(lambda _place, stream=stream: self._chosen(stream))

@@ -20,7 +20,16 @@ FALL_S = 0.5
 
 _Value = TypeVar("_Value")
 _GONE = (Absence.NO_FACE, Absence.WAITING)
-_BLIND = (Absence.LOST, Absence.OFF, Absence.UNAVAILABLE, Absence.ENDED, Absence.BEHIND)
+_BLIND = (
+    Absence.LOST,
+    Absence.BUSY,
+    Absence.FROZEN,
+    Absence.COVERED,
+    Absence.OFF,
+    Absence.UNAVAILABLE,
+    Absence.ENDED,
+    Absence.BEHIND,
+)
 
 
 def smooth_step(x: float) -> float:

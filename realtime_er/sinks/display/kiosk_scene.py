@@ -28,12 +28,22 @@ _PARTIAL_S = 15.0
 
 _CAMERA_NOTES = {
     Absence.LOST: "The camera is away. It comes back by itself as soon as it is plugged in.",
+    Absence.BUSY: "Another program has the camera. Close that one, and it goes on by itself.",
+    Absence.FROZEN: "The picture is frozen. The camera is being opened anew.",
+    Absence.COVERED: "The camera sees only darkness. Is its cover closed?",
     Absence.OFF: "The camera is off. It listens to the voice and the words.",
     Absence.UNAVAILABLE: "Faces cannot be read here. It listens to the voice and the words.",
     Absence.ENDED: "The picture has ended.",
 }
 _MICROPHONE_LOST = "The microphone is away. It comes back by itself as soon as it is plugged in."
+_MICROPHONE_BUSY = "Another program has the microphone. Close that one, and it goes on by itself."
+_MICROPHONE_SILENT = "The microphone delivers no sound. Is it muted by its own switch?"
 _MUTED = "The microphone is muted. It does not listen."
+_MICROPHONE_NOTES = {
+    Absence.LOST: _MICROPHONE_LOST,
+    Absence.BUSY: _MICROPHONE_BUSY,
+    Absence.MUTED: _MICROPHONE_SILENT,
+}
 _HINTS = {
     Absence.FACE_TOO_SMALL: "Come a little closer",
     Absence.FACE_TURNED: "Look this way",
@@ -54,6 +64,9 @@ _ABSENT = {
     Absence.EXPIRED: "quiet",
     Absence.UNAVAILABLE: "not here",
     Absence.LOST: "away",
+    Absence.BUSY: "in use elsewhere",
+    Absence.FROZEN: "frozen",
+    Absence.COVERED: "covered",
     Absence.BEHIND: "catching up",
     Absence.ENDED: "ended",
 }
@@ -141,7 +154,11 @@ def _hint(snapshot: Snapshot) -> str:
         return _HINTS[face]
     if face in _CAMERA_NOTES:
         return "Say something"
-    deaf = snapshot.muted or snapshot.states.get("audio") in (Absence.OFF, Absence.LOST)
+    deaf = snapshot.muted or snapshot.states.get("audio") in (
+        Absence.OFF,
+        Absence.LOST,
+        Absence.BUSY,
+    )
     return "Look this way" if deaf else "Look this way, or say something"
 
 
@@ -186,11 +203,10 @@ def _words(hypothesis: Hypothesis) -> tuple[tuple[str, bool], ...]:
 
 
 def _sound_note(snapshot: Snapshot) -> str:
-    if snapshot.muted or snapshot.states.get("audio") is Absence.MUTED:
+    if snapshot.muted:
         return _MUTED
-    if snapshot.states.get("audio") is Absence.LOST:
-        return _MICROPHONE_LOST
-    return ""
+    audio = snapshot.states.get("audio")
+    return _MICROPHONE_NOTES.get(audio, "") if audio is not None else ""
 
 
 def _picture_note(snapshot: Snapshot) -> str:

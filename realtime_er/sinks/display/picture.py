@@ -30,10 +30,15 @@ _SAID = {
     Absence.OFF: "no camera",
     Absence.WAITING: "waiting for the camera",
     Absence.LOST: "camera lost",
+    Absence.BUSY: "another program has the camera",
+    Absence.FROZEN: "the picture is frozen",
+    Absence.COVERED: "the camera is covered",
     Absence.UNAVAILABLE: "no camera",
     Absence.ENDED: "the picture has ended",
     Absence.NO_FACE: "nobody in the picture",
 }
+
+_NO_NEW_PICTURE = (Absence.LOST, Absence.BUSY, Absence.FROZEN, Absence.ENDED)
 
 
 def shrunk(image: ImageArray, size: tuple[int, int]) -> ImageArray:
@@ -80,7 +85,7 @@ class Picture(QWidget):
         face = snapshot.states.get("face")
         if snapshot.frame is None:
             return _SAID.get(face, "no picture yet") if face else "no picture yet"
-        if face in (Absence.LOST, Absence.ENDED, Absence.NO_FACE):
+        if face in (*_NO_NEW_PICTURE, Absence.COVERED, Absence.NO_FACE):
             return _SAID[face]
         return ""
 
@@ -116,7 +121,7 @@ class Picture(QWidget):
             where = self._place(shown.snapshot.frame.image)
             image = self._scale(shown.snapshot.frame.image, where)
             painter.drawImage(where.topLeft(), image)
-            lost = shown.snapshot.states.get("face") in (Absence.LOST, Absence.ENDED)
+            lost = shown.snapshot.states.get("face") in _NO_NEW_PICTURE
             if lost:
                 painter.fillRect(where, colour("#000000", 0.6))
             else:
@@ -235,7 +240,7 @@ class Picture(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour("#0b0d10", 0.78))
         painter.drawRoundedRect(pill, height / 2, height / 2)
-        lost = text == _SAID[Absence.LOST]
+        lost = text in (_SAID[Absence.LOST], _SAID[Absence.BUSY], _SAID[Absence.FROZEN])
         painter.setPen(QColor("#ff8f86" if lost else "#ffd27a"))
         painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
 

@@ -14,6 +14,7 @@ from realtime_er.sinks.display.theme import Style, mixed
 from realtime_er.sinks.display.timeplot import GUTTER_PX, LEFT_PX
 
 _SILENCE_DBFS = -90.0
+_BROKEN = (str(Absence.LOST), str(Absence.BUSY), str(Absence.UNAVAILABLE))
 
 
 class Sound(QWidget):
@@ -44,7 +45,13 @@ class Sound(QWidget):
         absence = snapshot.states.get("audio")
         if snapshot.muted or absence == Absence.MUTED:
             return "muted", ""
-        if absence in (Absence.OFF, Absence.LOST, Absence.UNAVAILABLE, Absence.ENDED):
+        if absence in (
+            Absence.OFF,
+            Absence.LOST,
+            Absence.BUSY,
+            Absence.UNAVAILABLE,
+            Absence.ENDED,
+        ):
             return str(absence), ""
         level = snapshot.health.level_dbfs
         figure = f"{level:.0f} dB".replace("-", "\N{MINUS SIGN}") if level > _SILENCE_DBFS else ""
@@ -115,9 +122,7 @@ class Sound(QWidget):
         )
         shade = theme.text if state == "speech" else theme.dim
         if state not in ("speech", "quiet"):
-            shade = (
-                theme.bad if state in (str(Absence.LOST), str(Absence.UNAVAILABLE)) else theme.warn
-            )
+            shade = theme.bad if state in _BROKEN else theme.warn
         painter.setFont(style.font(12, bold=shade != theme.dim))
         painter.setPen(QColor(shade))
         painter.drawText(gutter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, state)

@@ -10,14 +10,15 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from realtime_er.ladder import reduced_quality
 from realtime_er.messages import MODALITIES, PRESENT, Absence, Health, RecordingStatus
 from realtime_er.sinks.display.shown import Shown
 from realtime_er.sinks.display.theme import Style, Theme, mixed
 
-BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BEHIND)
+BROKEN = (Absence.UNAVAILABLE, Absence.LOST, Absence.BUSY, Absence.FROZEN, Absence.BEHIND)
 """Absences that somebody should look after."""
 
-_NO_PICTURES = (Absence.OFF, Absence.LOST, Absence.ENDED)
+_NO_PICTURES = (Absence.OFF, Absence.LOST, Absence.BUSY, Absence.FROZEN, Absence.ENDED)
 """With these no new pictures come, whatever the rate of the last ones was."""
 
 LOW_SPACE_S = 600.0
@@ -109,6 +110,9 @@ def health_items(shown: Shown) -> tuple[Item, ...]:
     snapshot = shown.snapshot
     health = snapshot.health
     items: list[Item] = list(recording_items(snapshot.recording, snapshot.now_s))
+    reduced = reduced_quality(snapshot.events)
+    if reduced:
+        items.append((f"too slow: {reduced}", "warn"))
     items.append((f"score age {_ms(health.score_age_s)}", "plain"))
     items.append((f"p95 {_ms(health.score_age_p95_s)}", "faint"))
     timing = snapshot.estimate.timing if snapshot.estimate else None
@@ -183,11 +187,12 @@ class HealthStrip(QWidget):
         return self._notice
 
     def show_health(self, shown: Shown) -> None:
-        """Take over new figures; at once when a notice or the recording's state changed."""
+        """Take over new figures; at once when a notice, the quality or the recording changed."""
         snapshot = shown.snapshot
         notice = snapshot.notices[-1] if snapshot.notices else ""
         failure = snapshot.recording.failure if snapshot.recording else None
-        key = (notice, failure, snapshot.estimate is None)
+        reduced = reduced_quality(snapshot.events)
+        key = (notice, failure, reduced, snapshot.estimate is None)
         waited_s = snapshot.now_s - self._changed_s
         if key == self._key and 0.0 <= waited_s < _REPEAT_S:
             return

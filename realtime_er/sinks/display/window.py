@@ -68,6 +68,8 @@ class Window(QWidget):
     """The list of keys is asked for."""
     wants_devices = Signal()
     """The dialog of the devices is asked for."""
+    wants_consent = Signal()
+    """Who is recorded, and whether they agree, is to be asked before ``begin_recording``."""
     wants_kiosk = Signal()
     """The demo screen is asked for."""
 
@@ -93,7 +95,13 @@ class Window(QWidget):
         self._times_key: object = None
 
         self.toast = Toast(style, self)
-        self._commands = Commands(controls, lambda: self._shown, self.toast.say, self._repaint)
+        self._commands = Commands(
+            controls,
+            lambda: self._shown,
+            self.toast.say,
+            self._repaint,
+            self.wants_consent.emit,
+        )
         self.picture = Picture(style, self)
         self.picture.allow_selection(controls.select_target is not None)
         self.picture.face_clicked.connect(self._commands.select)
@@ -214,6 +222,10 @@ class Window(QWidget):
             raise ConfigError(
                 f"{path}: the picture cannot be written; is the folder there and writable?"
             )
+
+    def begin_recording(self) -> None:
+        """After ``wants_consent``: they agree."""
+        self._commands.begin_recording()
 
     # --- keys ---------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF
 from PySide6.QtTest import QTest
 
-from realtime_er.messages import MODALITIES, PRESENT, Absence
+from realtime_er.messages import MODALITIES, PRESENT, Absence, Event
 from realtime_er.palette import COLOURS
 from realtime_er.sinks import terminal
 from realtime_er.sinks.display.contributions import ContributionBars, contributions_now, signed
@@ -185,6 +185,18 @@ def test_figures_change_no_faster_than_they_can_be_read():
     assert "score age 200 ms" in strip.texts
     strip.show_health(shown_of("recording_failed", 59.9))  # a failure is said at once
     assert "disk is full" in strip.texts[0]
+
+
+def test_the_strip_says_at_once_what_a_slow_computer_gives_up():
+    strip = HealthStrip(Style("dark"))
+    strip.show_health(shown_of("happy", 59.2))
+    shown = shown_of("happy", 59.3)
+    down = Event(59.3, "ladder down", "fewer faces a second (face busy 99 %)")
+    slow = replace(shown, snapshot=replace(shown.snapshot, events=(down,)))
+    strip.show_health(slow)
+    assert "too slow: fewer faces a second (face busy 99 %)" in strip.texts
+    strip.show_health(shown_of("happy", 59.4))
+    assert not [text for text in strip.texts if "too slow" in text]
 
 
 def test_a_recording_says_how_long_and_how_long_there_is_room():
