@@ -45,6 +45,14 @@ class Bundle(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """Make the loaded encoders ready to run; they are only looked at until then.
+
+        Raises:
+            ModelError: what is to run them is not installed, or does not do it right.
+        """
+        ...
+
     def new_audio(self) -> AudioModel:
         """A speech encoder at the beginning of a stream; "audio" has been loaded."""
         ...

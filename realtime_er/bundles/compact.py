@@ -64,6 +64,9 @@ class CompactBundle:
         if self.text is None:
             self.text = TextEncoder(self._folder("text"), threads)
 
+    def prepare(self) -> None:
+        """They are ready as they are loaded."""
+
     @property
     def encoder_ids(self) -> Mapping[str, str]:
         """Modality to id."""

@@ -1,21 +1,23 @@
-"""The published, large encoders (MER) in the shape that the stages drive: torch, on the processor.
+"""The published, large encoders (MER) in the shape that the stages drive.
 
-Torch and transformers are imported when the first encoder is loaded, not before.
+Torch and transformers are imported when the first encoder is loaded, not before. What then runs
+them is settled by ``prepare``: torch, or the form that was found to be faster on this machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from realtime_er.bundles import KIND_OF
+from realtime_er.bundles.paper_runtimes import Preparer
 from realtime_er.bundles.paper_voice import PaperVoice
 from realtime_er.config import Config
 from realtime_er.encoders.bundle import load_card, sha256_of
-from realtime_er.encoders.paper.hub import find_weights
+from realtime_er.encoders.paper.hub import Found, find_weights
 from realtime_er.errors import ConfigError, ModelError
 from realtime_er.fusion.paper_head import PaperHead, head_file, load_paper_head
 from realtime_er.messages import MODALITIES, FloatArray
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from realtime_er.encoders.paper.distilroberta import DistilRobertaEncoder
     from realtime_er.encoders.paper.emo_affectnet import EmoAffectNetEncoder
     from realtime_er.encoders.paper.wav2vec2 import Wav2Vec2Encoder
+    from realtime_er.encoders.runtimes.choice import Choice
 
 
 class PaperFace:
@@ -71,6 +74,7 @@ class PaperBundle:
         self._config = config
         self._paper = config.paper
         self._encoders: dict[str, EmoAffectNetEncoder | Wav2Vec2Encoder | DistilRobertaEncoder] = {}
+        self._preparer = Preparer(config.models)
         self._sound: Wav2Vec2Encoder | None = None
         self._head: PaperHead | None = None
         self.face: PaperFace | None = None
@@ -78,8 +82,8 @@ class PaperBundle:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the head has to say."""
-        return () if self._head is None else self._head.notices
+        """What the runtimes and the head have to say."""
+        return (*self._preparer.notices, *(self._head.notices if self._head is not None else ()))
 
     @property
     def encoder_ids(self) -> Mapping[str, str]:
@@ -92,21 +96,48 @@ class PaperBundle:
         """About 100 MB of face, 380 MB of sound and 330 MB of text, as far as they are wanted."""
         paper = self._paper
         _import_torch(self._config.models.threads)
+        device = self._preparer.device
         if "face" in modalities and self.face is None:
             from realtime_er.encoders.paper.emo_affectnet import EmoAffectNetEncoder
 
-            face = self._encoders["face"] = EmoAffectNetEncoder(paper.face)
+            face = self._encoders["face"] = EmoAffectNetEncoder(paper.face, device=device)
             self.face = PaperFace(face)
         if "audio" in modalities and self._sound is None:
             from realtime_er.encoders.paper.wav2vec2 import Wav2Vec2Encoder
 
-            self._sound = self._encoders["audio"] = Wav2Vec2Encoder(paper.audio)
+            sound = Wav2Vec2Encoder(paper.audio, device=device)
+            self._sound = self._encoders["audio"] = sound
         if "text" in modalities and self.text is None:
             from realtime_er.encoders.paper.distilroberta import DistilRobertaEncoder
 
-            text = DistilRobertaEncoder(paper.text, tokenizer=paper.tokenizer or None)
+            text = DistilRobertaEncoder(
+                paper.text, tokenizer=paper.tokenizer or None, device=device
+            )
             self._encoders["text"] = text
             self.text = PaperText(text)
+
+    def prepare(self) -> None:
+        """Takes minutes, once, where ``models.runtime`` names what was never exported."""
+        for name, encoder in self._encoders.items():
+            self._preparer.prepare(name, encoder)
+
+    def tune(self, *, redo: bool, tell: Callable[[str], None]) -> dict[str, Choice]:
+        """Find the fastest form of each loaded encoder on this machine, and remember it.
+
+        Args:
+            redo: also where it is remembered.
+            tell: gets a line about what is going on.
+
+        Returns:
+            Modality to what was chosen, and why.
+
+        Raises:
+            ModelError, ConfigError: see ``runtimes.choice.choose``.
+        """
+        return {
+            name: self._preparer.choice(name, encoder, redo=redo, tell=tell)
+            for name, encoder in self._encoders.items()
+        }
 
     def new_audio(self) -> PaperVoice:
         """A new stream; the weights are shared."""
@@ -138,9 +169,13 @@ class PaperBundle:
         return BoxCutter()
 
     def describe(self) -> dict[str, dict[str, str]]:
-        """Ids and hashes of what was read from the files."""
+        """Ids and hashes of what was read from the files, and what runs it."""
         known = {
-            KIND_OF[name]: {"id": encoder.encoder_id, "sha256": encoder.sha256}
+            KIND_OF[name]: {
+                "id": encoder.encoder_id,
+                "sha256": encoder.sha256,
+                **self._preparer.describe(encoder),
+            }
             for name, encoder in self._encoders.items()
         }
         if self._head is not None:
@@ -150,18 +185,26 @@ class PaperBundle:
         return known
 
     def identities(self) -> list[str]:
-        """Where each comes from, and its hash; only those that are switched on."""
+        """Where each comes from, its hash, and its form if another than torch was found faster.
+
+        Only those that are switched on.
+        """
         config, paper = self._config, self._paper
         _import_torch(config.models.threads)
         names = []
+
+        def add(name: str, source: str, found: Found) -> None:
+            form = self._preparer.remembered(name, found.identity)
+            names.append(f"{source}@{found.sha256[:12]}{form}")
+
         if config.camera.enabled:
             from realtime_er.encoders.paper.emo_affectnet import FILES
 
-            names.append(f"{paper.face}@{find_weights(paper.face, FILES).sha256[:12]}")
+            add("face", paper.face, find_weights(paper.face, FILES))
         if config.microphone.enabled:
-            names.append(f"{paper.audio}@{find_weights(paper.audio).sha256[:12]}")
+            add("audio", paper.audio, find_weights(paper.audio))
         if config.microphone.enabled and config.asr.enabled:
-            names.append(f"{paper.text}@{find_weights(paper.text).sha256[:12]}")
+            add("text", paper.text, find_weights(paper.text))
         head = f"{paper.head}@{_head_sha256(Path(paper.head))[:12]}" if paper.head else "late"
         return [*names, head]
 
@@ -174,12 +217,13 @@ def _head_sha256(head: Path) -> str:
 def _import_torch(threads: int) -> None:
     """Import what the encoders need, and tell torch once how many processors it may use."""
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise ModelError(
             f"the paper bundle needs {error.name}, which is not installed; run: "
             'pip install "realtime_er[paper]"'
         ) from error
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    from realtime_er.encoders.runtimes.opening import set_torch_threads
+
+    set_torch_threads(threads)

@@ -9,6 +9,7 @@ import typer
 
 from realtime_er.cli import options
 from realtime_er.cli.guard import FAILED, guarded, notice
+from realtime_er.cli.models_tune import tune_models
 from realtime_er.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -213,3 +214,4 @@ models.command("get", epilog="Example: realtime-er models get paper")(guarded(ge
 models.command("check", epilog="Example: realtime-er models check --bundle paper")(
     guarded(check_models)
 )
+models.command("tune", epilog="Example: realtime-er models tune")(guarded(tune_models))

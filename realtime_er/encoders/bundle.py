@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from realtime_er.encoders.model_files import file_of_card
 from realtime_er.errors import SpecMismatch, WeightsMissing
 from realtime_er.messages import LABELS, FloatArray
 from realtime_er.resources import resource_dir
@@ -23,6 +24,7 @@ from realtime_er.resources import resource_dir
 KINDS = ("detector", "face", "speech", "text", "fusion")
 _PARTS = ("head", "tokenizer")
 """Entries of a card that name one more file, each with its hash."""
+_MAX_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,28 @@ class Card:
     @property
     def path(self) -> Path:
         """The weights."""
-        return self.folder / self.file
+        return file_of_card(self.folder, self.file)
 
     @property
     def files(self) -> tuple[tuple[Path, str], ...]:
         """Every file that the card describes and the sha256 it names, the weights first."""
-        parts = [self.raw[part] for part in _PARTS if self.raw.get(part)]
-        more = [(self.folder / part["file"], str(part["sha256"])) for part in parts]
+        more = [
+            (self.part_path(part), str(self.raw[part].get("sha256")))
+            for part in _PARTS
+            if self.raw.get(part)
+        ]
         return ((self.path, self.sha256), *more)
+
+    def part_path(self, part: str) -> Path:
+        """Another file that belongs to the model, "tokenizer" for instance.
+
+        Raises:
+            SpecMismatch: the card does not name it, or names one outside its folder.
+        """
+        entry = self.raw.get(part)
+        if not isinstance(entry, dict) or "file" not in entry:
+            raise SpecMismatch(f"{self.folder / 'card.json'}: lacks {part}.file")
+        return file_of_card(self.folder, entry["file"])
 
     def to_project_labels(self, probabilities: FloatArray) -> FloatArray:
         """Sum the model's own classes into the seven columns.
@@ -91,12 +107,26 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> Card:
     return load_card(folder)
 
 
+def _text(raw: dict[str, Any], name: str) -> str:
+    value = raw[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a text")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("labels are not a list of names")
+    return tuple(values)
+
+
 def load_card(folder: Path, *, verify: bool = True) -> Card:
     """Read a model's card and check it against its files.
 
     Raises:
         WeightsMissing: no card, or no weights.
-        SpecMismatch: the card is incomplete, or the weights are not the ones it describes.
+        SpecMismatch: the card is incomplete, names files outside its folder, or the weights are not
+            the ones it describes.
     """
     path = folder / "card.json"
     if not path.is_file():
@@ -104,20 +134,27 @@ def load_card(folder: Path, *, verify: bool = True) -> Card:
             f"{folder}: no card.json; reinstall realtime_er, or train it (realtime-er train)"
         )
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SpecMismatch(f"{path}: not a model card: too large for one")
         raw = json.loads(path.read_text(encoding="utf-8"))
         card = Card(
             folder=folder,
-            id=raw["id"],
-            kind=raw["kind"],
-            file=raw["file"],
-            sha256=raw["sha256"],
-            licence=raw["licence"],
-            labels=tuple(raw["labels"]),
-            label_map={name: list(own) for name, own in raw.get("label_map", {}).items()},
+            **{name: _text(raw, name) for name in ("id", "kind", "file", "sha256", "licence")},
+            labels=_texts(raw["labels"]),
+            label_map={name: list(_texts(own)) for name, own in raw.get("label_map", {}).items()},
             embedding_dim=int(raw.get("embedding_dim", 0)),
             raw=raw,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise SpecMismatch(f"{path}: cannot be read: {error.strerror}") from error
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise SpecMismatch(f"{path}: not a model card: {type(error).__name__} {error}") from error
     unknown = {own for owns in card.label_map.values() for own in owns} - set(card.labels)
     if unknown:

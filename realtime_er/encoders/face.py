@@ -27,7 +27,17 @@ class FaceEncoder:
         self._session = onnx_session(self.card.path, threads)
         self.encoder_id = self.card.id
         self.dim = self.card.embedding_dim
-        self.size_px = int(self.card.raw["input"]["height_px"])
+        try:
+            self.size_px = int(self.card.raw["input"]["height_px"])
+            crop = dict(self.card.raw["input"]["crop"])
+            self._crops = {
+                str(name): (float(rule["scale"]), float(rule["shift_y"]))
+                for name, rule in crop.items()
+            }
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise SpecMismatch(f"{folder}: card lacks input.{error}") from error
+        if [node.name for node in self._session.get_inputs()] != ["image"]:
+            raise SpecMismatch(f"{self.card.path}: its inputs are not those of its card")
 
     def crop_rule(self, detector: str) -> tuple[float, float]:
         """``scale`` and ``shift_y`` of the square that this model wants from that detector.
@@ -35,10 +45,9 @@ class FaceEncoder:
         Raises:
             SpecMismatch: the card does not know the detector.
         """
-        rules = self.card.raw["input"]["crop"]
-        if detector not in rules:
+        if detector not in self._crops:
             raise SpecMismatch(f"{self.card.folder}: no crop rule for face detector {detector!r}")
-        return float(rules[detector]["scale"]), float(rules[detector]["shift_y"])
+        return self._crops[detector]
 
     def encode(self, crop: ImageArray) -> tuple[FloatArray, FloatArray]:
         """Embed one face.

@@ -108,8 +108,9 @@ class TextEncoder:
 def _tokenizer(card: Card) -> Tokenizer:
     from tokenizers import Tokenizer
 
+    path = card.part_path("tokenizer")
     try:
-        path = card.folder / card.raw["tokenizer"]["file"]
-    except (KeyError, TypeError) as error:
-        raise SpecMismatch(f"{card.folder}: card lacks tokenizer.file") from error
-    return Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        # The library has no exception of its own.
+        raise SpecMismatch(f"{path}: not a tokenizer ({error})") from error

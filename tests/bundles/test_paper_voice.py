@@ -7,7 +7,8 @@ from realtime_er.bundles.paper_voice import PaperVoice
 from realtime_er.fusion.aggregation import audio_windows, recording_vector
 from realtime_er.messages import SAMPLE_RATE_HZ, AudioBlock, Embedding
 from realtime_er.runtime import Mailbox, MailboxClosed
-from realtime_er.stages import AudioStage, LastSound
+from realtime_er.sensing import AudioStage
+from realtime_er.stages import LastSound
 from realtime_er.whole import WindowsOfSound
 from realtime_er.windows import Watermark
 

@@ -77,7 +77,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path}: a pickled object that would run code of its own when loaded, refused; "
             "where you trust it, save torch.load(...).state_dict() and give that file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:
+        # A damaged file makes the restricted unpickler fail in a dozen unrelated ways.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SpecMismatch(f"{path}: damaged or not torch's ({reason}); fetch it again") from error
     return _unwrapped(loaded, path)
@@ -97,9 +98,11 @@ def _kind_of_file(path: Path) -> str | None:
         return "a web page, not weights (the download asked something); fetch it in a browser"
     if path.suffix == ".onnx":
         return "an ONNX model; the PyTorch weights (a state_dict) are needed"
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+    try:
+        names = _names_in_zip(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        return f"a damaged archive ({error}); fetch it again"
+    if names is not None:
         if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
             return (
                 "a TorchScript program, not a state_dict; get the plain weights "
@@ -109,6 +112,13 @@ def _kind_of_file(path: Path) -> str | None:
         if not any(name.endswith("data.pkl") for name in names):
             return "a zip archive without weights; unpack it and give the file inside"
     return None
+
+
+def _names_in_zip(path: Path) -> list[str] | None:
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
 
 
 def _unwrapped(loaded: object, path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ from realtime_er.encoders.paper.hub import HOW_TO_GET, find_weights
 from realtime_er.encoders.paper.locked import locked_folder
 from realtime_er.encoders.paper.own_heads import LinearHead
 from realtime_er.encoders.paper.own_labels import TEXT_ORDER, labels_of_config
+from realtime_er.encoders.runtimes.protocol import Example, Network, Runtime
+from realtime_er.encoders.runtimes.torch_runtime import TorchRuntime
 from realtime_er.errors import ModelError, SpecMismatch, WeightsMissing
 from realtime_er.messages import FloatArray
 
@@ -34,6 +36,7 @@ DISTILROBERTA: dict[str, Any] = {
     "layer_norm_eps": 1e-5,
 }
 """What ``config.json`` of the hub model says where it differs from the library's defaults."""
+_LONG = "It was a long day in the sun and we were all so happy to be there. " * 2
 _HOW_TO_INSTALL = "run: pip install 'realtime_er[paper]'"
 # Old checkpoints carry this buffer; it is the row of position numbers and holds nothing learned.
 _OLD_BUFFER = "roberta.embeddings.position_ids"
@@ -142,12 +145,12 @@ class DistilRobertaEncoder:
         download: bool = False,
     ) -> None:
         found = find_weights(source, download=download)
-        self._net = build_from_state(read_state(found.path), found.path, found.config).to(device)
-        self._device = device
+        net = build_from_state(read_state(found.path), found.path, found.config)
         self.sha256 = found.sha256
         self.encoder_id = f"distilroberta-mer/{self.sha256[:12]}"
-        self.dim = self._net.classifier.dense.out_features
-        self._n_classes = self._net.classifier.out_proj.out_features
+        self.dim = net.classifier.dense.out_features
+        self._n_classes = net.classifier.out_proj.out_features
+        self._pad_id, self._max_tokens = net.pad_id, net.max_tokens
         usual = TEXT_ORDER if self._n_classes == len(TEXT_ORDER) else ()
         self.labels = labels or labels_of_config(found.config) or usual
         if self.labels and len(self.labels) != self._n_classes:
@@ -157,22 +160,33 @@ class DistilRobertaEncoder:
         self._tokenizer = _load_tokenizer(
             found.folder if tokenizer is None else tokenizer, download=download
         )
-        vocabulary = self._net.roberta.embeddings.word_embeddings.num_embeddings
+        vocabulary = net.roberta.embeddings.word_embeddings.num_embeddings
         if len(self._tokenizer) > vocabulary:
             raise SpecMismatch(
                 f"{found.path}: {vocabulary} word pieces, but its tokenizer has "
                 f"{len(self._tokenizer)}; give the tokenizer it was trained with"
             )
-
-    @property
-    def own_head(self) -> LinearHead:
+        self.own_head = LinearHead.of(net.classifier.out_proj, self.labels, "tanh")
         """``out_proj`` of the tanh of a feature."""
-        return LinearHead.of(self._net.classifier.out_proj, self.labels, "tanh")
+        self.runtime: Runtime = TorchRuntime(net, device)
+        """What runs the network; another form of the same network may be put here."""
+        free = {0: "n", 1: "tokens"}
+        self.network: Network | None = Network(
+            name="text",
+            module=net,
+            identity=found.identity,
+            inputs=("ids", "mask"),
+            free_axes={"ids": free, "mask": free},
+            # Of unequal lengths, so that the mask's part is exported too.
+            example=self._padded([self.tokens(text) for text in ("One day.", _LONG)]),
+            int8="dynamic",
+        )
+        """The network for other runtimes; None frees it once ``runtime`` does without."""
 
     def tokens(self, text: str) -> list[int]:
         """The ids of a text, specials included, cut to what the network can place."""
         ids: list[int] = self._tokenizer(
-            text, truncation=True, max_length=self._net.max_tokens, add_special_tokens=True
+            text, truncation=True, max_length=self._max_tokens, add_special_tokens=True
         )["input_ids"]
         return ids
 
@@ -191,21 +205,23 @@ class DistilRobertaEncoder:
         tokens = [self.tokens(text) for text in texts]
         # Neighbours in length share a batch, so that little is padded.
         order = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
-        with torch.inference_mode():
-            for start in range(0, len(order), BATCH_TEXTS):
-                rows = order[start : start + BATCH_TEXTS]
-                ids, mask = self._padded([tokens[row] for row in rows])
-                f, z = self._net(ids.to(self._device), mask.to(self._device))
-                features[rows] = f.cpu().numpy()
-                logits[rows] = z.cpu().numpy()
+        for start in range(0, len(order), BATCH_TEXTS):
+            rows = order[start : start + BATCH_TEXTS]
+            f, z = self.runtime.run(*self._padded([tokens[row] for row in rows]))
+            features[rows] = f
+            logits[rows] = z
         return features, logits
 
-    def _padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    def example(self, text: str) -> Example:
+        """What ``runtime`` reads of a text, as a batch of one."""
+        return self._padded([self.tokens(text)])
+
+    def _padded(self, rows: list[list[int]]) -> Example:
         longest = max(len(row) for row in rows)
-        ids = torch.full((len(rows), longest), self._net.pad_id)
-        mask = torch.zeros((len(rows), longest), dtype=torch.int64)
+        ids = np.full((len(rows), longest), self._pad_id, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
         for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row)
+            ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         return ids, mask
 

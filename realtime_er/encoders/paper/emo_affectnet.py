@@ -18,6 +18,8 @@ from realtime_er.encoders.paper.checkpoints import fill_module, read_state, requ
 from realtime_er.encoders.paper.faces import SIDE_PX
 from realtime_er.encoders.paper.hub import FACE_FILES, find_weights
 from realtime_er.encoders.paper.own_heads import LinearHead
+from realtime_er.encoders.runtimes.protocol import Network, Runtime
+from realtime_er.encoders.runtimes.torch_runtime import TorchRuntime
 from realtime_er.messages import LABELS, FloatArray
 
 WHAT = "the EMO-AffectNet ResNet-50"
@@ -165,18 +167,28 @@ class EmoAffectNetEncoder:
         self, source: str | Path = HUB_ID, *, device: str = "cpu", download: bool = False
     ) -> None:
         found = find_weights(source, FILES, download=download)
-        self._net = build_from_state(read_state(found.path), found.path).to(device)
-        self._device = device
+        net = build_from_state(read_state(found.path), found.path)
         self.sha256 = found.sha256
         self.encoder_id = f"emo-affectnet-resnet50/{self.sha256[:12]}"
-        self.dim = self._net.fc1.out_features
-        self.labels = LABELS if self._net.fc2.out_features == len(LABELS) else ()
+        self.dim = net.fc1.out_features
+        self.labels = LABELS if net.fc2.out_features == len(LABELS) else ()
         self.side_px = SIDE_PX
-
-    @property
-    def own_head(self) -> LinearHead:
+        self.own_head = LinearHead.of(net.fc2, self.labels, "relu")
         """``fc2`` of the ReLU of a feature, or of the mean feature of a window."""
-        return LinearHead.of(self._net.fc2, self.labels, "relu")
+        self.runtime: Runtime = TorchRuntime(net, device)
+        """What runs the network; another form of the same network may be put here."""
+        self.network: Network | None = Network(
+            name="face",
+            module=net,
+            identity=found.identity,
+            inputs=("faces",),
+            free_axes={"faces": {0: "n"}},
+            example=(
+                np.random.default_rng(0).normal(0, 50, (1, 3, SIDE_PX, SIDE_PX)).astype("f4"),
+            ),
+            int8="static",
+        )
+        """The network for other runtimes; None frees it once ``runtime`` does without."""
 
     def encode(self, faces: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Describes faces, each by itself.
@@ -195,11 +207,9 @@ class EmoAffectNetEncoder:
         if not np.isfinite(faces).all():
             raise ValueError("faces hold values that are not finite")
         features = [np.zeros((0, self.dim), np.float32)]
-        logits = [np.zeros((0, self._net.fc2.out_features), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(faces), BATCH_FACES):
-                batch = torch.from_numpy(np.array(faces[start : start + BATCH_FACES], np.float32))
-                f, z = self._net(batch.to(self._device))
-                features.append(f.cpu().numpy())
-                logits.append(z.cpu().numpy())
+        logits = [np.zeros((0, len(self.own_head.bias)), np.float32)]
+        for start in range(0, len(faces), BATCH_FACES):
+            f, z = self.runtime.run(faces[start : start + BATCH_FACES].astype(np.float32))
+            features.append(f)
+            logits.append(z)
         return np.concatenate(features), np.concatenate(logits)

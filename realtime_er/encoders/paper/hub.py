@@ -7,6 +7,7 @@ beside them are checked against it, see ``locked.py``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -54,6 +55,12 @@ class Found:
     def sha256(self) -> str:
         """Of the file; read once."""
         return self.locked.get(self.path.name) or sha256_of(self.path)
+
+    @property
+    def identity(self) -> str:
+        """sha256 (hex) of the weights and of the settings beside them, which they do not tell."""
+        told = self.sha256 + json.dumps(self.config, sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
     @property
     def folder(self) -> Path:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
 from realtime_er.encoders.paper.hub import find_weights
 from realtime_er.encoders.paper.own_heads import LinearHead
 from realtime_er.encoders.paper.own_labels import labels_of_config
+from realtime_er.encoders.runtimes.protocol import Network, Runtime
+from realtime_er.encoders.runtimes.torch_runtime import TorchRuntime
 from realtime_er.errors import ModelError, SpecMismatch
 from realtime_er.messages import LABELS, SAMPLE_RATE_HZ, FloatArray
 
@@ -166,28 +167,36 @@ class Wav2Vec2Encoder:
         download: bool = False,
     ) -> None:
         found = find_weights(source, download=download)
-        self._net = build_from_state(read_state(found.path), found.path, found.config).to(device)
-        self._device = device
+        net = build_from_state(read_state(found.path), found.path, found.config)
         self.sha256 = found.sha256
         self.encoder_id = f"wav2vec2-base-mer/{self.sha256[:12]}"
-        self.dim = self._net.projector.out_features
-        self._n_classes = self._net.classifier.out_features
+        self.dim = net.projector.out_features
+        self._n_classes = net.classifier.out_features
         self.labels = labels or labels_of_config(found.config) or self._usual_labels(source)
         if self.labels and len(self.labels) != self._n_classes:
             raise SpecMismatch(
                 f"{found.path}: {self._n_classes} classes, but the labels {list(self.labels)}"
             )
         self.window_samples = WINDOW_SAMPLES
+        self.own_head = LinearHead.of(net.classifier, self.labels, "none")
+        """Linear, so on the mean of windows it gives the mean of their logits."""
+        self.runtime: Runtime = TorchRuntime(net, device)
+        """What runs the network; another form reads windows of ``window_samples`` alone."""
+        self.network: Network | None = Network(
+            name="audio",
+            module=net,
+            identity=found.identity,
+            inputs=("windows",),
+            free_axes={"windows": {0: "n"}},
+            example=(np.random.default_rng(0).normal(size=(1, WINDOW_SAMPLES)).astype("f4"),),
+            int8="dynamic",
+        )
+        """The network for other runtimes; None frees it once ``runtime`` does without."""
 
     def _usual_labels(self, source: str | Path) -> tuple[str, ...]:
         if str(source) == HUB_ID and self._n_classes == len(HUB_ORDER):
             return HUB_ORDER
         return LABELS if self._n_classes == len(LABELS) else ()
-
-    @property
-    def own_head(self) -> LinearHead:
-        """The classifier; linear, so on the mean of windows it gives the mean of their logits."""
-        return LinearHead.of(self._net.classifier, self.labels, "none")
 
     def encode(self, windows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Describes windows, each by itself.
@@ -207,10 +216,8 @@ class Wav2Vec2Encoder:
             raise ValueError(f"windows must be [N, samples >= 400], got {list(windows.shape)}")
         features = [np.zeros((0, self.dim), np.float32)]
         logits = [np.zeros((0, self._n_classes), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(windows), BATCH_WINDOWS):
-                batch = normalise_windows(windows[start : start + BATCH_WINDOWS])
-                f, z = self._net(torch.from_numpy(batch).to(self._device))
-                features.append(f.cpu().numpy())
-                logits.append(z.cpu().numpy())
+        for start in range(0, len(windows), BATCH_WINDOWS):
+            f, z = self.runtime.run(normalise_windows(windows[start : start + BATCH_WINDOWS]))
+            features.append(f)
+            logits.append(z)
         return np.concatenate(features), np.concatenate(logits)
