@@ -19,6 +19,7 @@ from realtime_er.clock import Clock, VirtualClock
 from realtime_er.config import Config
 from realtime_er.decision import DecisionMaker
 from realtime_er.errors import ConfigError
+from realtime_er.ladder import Ladder, Step
 from realtime_er.messages import (
     MODALITIES,
     Absence,
@@ -32,7 +33,9 @@ from realtime_er.messages import (
 from realtime_er.models import Models
 from realtime_er.muting import Muting
 from realtime_er.perception.face import FacePerception
+from realtime_er.recognition import AsrStage, LivePasses
 from realtime_er.runtime import EdgeCounts, Mailbox, MailboxClosed, Worker
+from realtime_er.sensing import AudioStage, FaceStage, SpeechStage
 from realtime_er.sources.base import (
     Lockstep,
     LockstepPacer,
@@ -42,13 +45,10 @@ from realtime_er.sources.base import (
     Stream,
 )
 from realtime_er.stages import (
-    AsrStage,
-    AudioStage,
     Evidence,
-    FaceStage,
+    Finals,
     FuseStage,
     Inbox,
-    SpeechStage,
     TakeCheckpoint,
     Tally,
 )
@@ -56,6 +56,8 @@ from realtime_er.view import View
 from realtime_er.whole import whole_recording
 from realtime_er.windows import Watermark, WindowBuilder
 
+# Live, pictures that wait for the face thread; it takes the freshest.
+_FRAMES_WAITING = 8
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
 # What a microphone hands over at a time.
@@ -81,6 +83,7 @@ class Graph:
         estimates: What the fusion thread publishes.
         fault: Name of the first worker that died, and what killed it.
         perception: The face thread's, when there is one.
+        ladder: What the session gives up when the machine is too slow; None for files, unpaced.
         whole: Statistics over everything so far; read it once the workers have ended.
     """
 
@@ -102,6 +105,7 @@ class Graph:
         self._realtime = realtime
         self._lock = threading.Lock()
         self._tallies: list[StreamTally] = []
+        self._broken: set[str] = set()  # edges whose consumer died
         self._edges: list[tuple[Mailbox[Any], Tally | None, StreamTally | None]] = []
         self._feeders = 0
         self._inbox: Inbox = Mailbox("encoders>fuse", 4096, "block")
@@ -112,6 +116,7 @@ class Graph:
         self.workers: list[Worker] = []
         self.fault: tuple[str, BaseException] | None = None
         self.perception: FacePerception | None = None
+        self.ladder: Ladder | None = None
         self.whole = whole_recording(config)
         self.muted = False  # written by set_muted, read by the microphone's producer
         # Read by the producers, and from what session time on; a plain reference, swapped at once.
@@ -130,6 +135,9 @@ class Graph:
         if not enabled:
             raise ConfigError("nothing is left to read: every modality is off")
         builder = WindowBuilder(config, enabled, reasons, live=self._realtime)
+        if self._realtime:
+            steps = self._steps(enabled)
+            self.ladder = Ladder(config.ladder, steps, self._clock, config.tick.deadline_s)
         sinks: dict[str, list[Mailbox[Any]]] = {}
         consumers: list[Worker] = []
         if "face" in enabled:
@@ -150,8 +158,20 @@ class Graph:
             realtime=self._realtime,
             observe=self._observe,
             finished=self._tick_finished,
+            ladder=self.ladder,
         )
         self.workers.append(Worker("fuse", fuse.run, self._ender("fuse", self._inbox)))
+
+    def _steps(self, enabled: frozenset[str]) -> list[Step]:
+        """What this session can give up, in order."""
+        recognizer = self._models.recognizer if "text" in enabled else None
+        has = {
+            Step.SLOW_PARTIALS: recognizer is not None,
+            Step.FEWER_FACES: "face" in enabled,
+            Step.NO_PARTIALS: recognizer is not None,
+            Step.SMALL_ASR: recognizer is not None and recognizer.has_smaller,
+        }
+        return [step for step in Step if has.get(step)]
 
     def _enabled(self, kinds: set[Any]) -> tuple[frozenset[str], dict[str, Absence]]:
         reasons: dict[str, Absence] = {}
@@ -178,9 +198,17 @@ class Graph:
         return Mailbox(name, offline, "block", unit=unit, size=size)
 
     def _build_face(self, consumers: list[Worker]) -> Mailbox[VideoFrame]:
-        frames: Mailbox[VideoFrame] = self._mailbox("camera>face", 4, 4, "frames")
+        frames: Mailbox[VideoFrame] = self._mailbox("camera>face", _FRAMES_WAITING, 4, "frames")
         perception = self.perception = self._models.face_perception()
-        stage = FaceStage(frames, self._inbox, perception, self._models.face, self._view.show)
+        stage = FaceStage(
+            frames,
+            self._inbox,
+            perception,
+            self._models.face,
+            self._view.show,
+            self._config,
+            self.ladder,
+        )
         self._edges.append((frames, stage.tally, None))
         consumers.append(self._feeder("face", stage.run, frames, ["face"]))
         return frames
@@ -197,24 +225,28 @@ class Graph:
             "microphone>audio", max(100, long_window), 16, "samples", n_samples
         )
         realtime = self._realtime
-        segments = self._build_asr(consumers) if "text" in enabled else None
+        finals = Finals()
+        segments = self._build_asr(consumers, finals) if "text" in enabled else None
         end_of_audio_s = self._config.vad.end_of_audio_s if realtime else None
+        detector = self._models.speech_detector()
+        detector.hurried = realtime
         speech = SpeechStage(
             for_speech,
             self._inbox,
             segments,
-            self._models.speech_detector(),
+            finals,
+            detector,
             self._clock,
             end_of_audio_s,
         )
-        audio = AudioStage(for_audio, self._inbox, self._models.audio)
+        audio = AudioStage(for_audio, self._inbox, self._models.audio, self.ladder)
         self._edges.append((for_speech, speech.tally, None))
         self._edges.append((for_audio, audio.tally, None))
         consumers.append(self._feeder("speech", speech.run, for_speech, ["speech"], segments))
         consumers.append(self._feeder("audio", audio.run, for_audio, ["audio"]))
         return [for_speech, for_audio]
 
-    def _build_asr(self, consumers: list[Worker]) -> Mailbox[SpeechSegment] | None:
+    def _build_asr(self, consumers: list[Worker], finals: Finals) -> Mailbox[SpeechSegment] | None:
         models = self._models
         if models.recognizer is None:
             return None
@@ -228,8 +260,10 @@ class Graph:
             supersedes=_supersedes if realtime else None,
             droppable=lambda segment: not segment.is_final,
         )
-        clock = self._clock if realtime else None
-        asr = AsrStage(segments, self._inbox, models.recognizer, models.text, clock)
+        live = None
+        if self.ladder is not None:
+            live = LivePasses(self._config, self.ladder, self._clock, finals)
+        asr = AsrStage(segments, self._inbox, finals, models.recognizer, models.text, live)
         self._edges.append((segments, asr.tally, None))
         consumers.append(self._feeder("asr", asr.run, segments, []))
         return segments
@@ -299,6 +333,9 @@ class Graph:
         self._feeders += 1
 
         def ended(error: BaseException | None) -> None:
+            if error is not None:
+                self._broken.add(mailbox.name)
+                self.fail(name, error)  # before the mailbox closes: it then does so for the session
             mailbox.discard()
             if downstream is not None:
                 downstream.close()
@@ -333,10 +370,14 @@ class Graph:
         return ended
 
     def fail(self, name: str, error: BaseException) -> None:
-        """A worker died: remember the first, and end. Any thread."""
+        """A worker died: remember the first, say so in the record, and end. Any thread."""
         with self._lock:
+            first = self.fault is None
             if self.fault is None:
                 self.fault = (name, error)
+        if first:
+            what = f"the {name} thread: {type(error).__name__}"
+            self.note(Event(self._clock.now_s(), "session failed", what))
         self.stop()
 
     def _tick_finished(self, time_s: float) -> None:
@@ -360,6 +401,9 @@ class Graph:
 
         def deliver(checkpoint: Checkpoint) -> None:
             tap.offer(checkpoint)
+            standing = self.ladder and self.ladder.standing(self._clock.now_s())
+            if standing:
+                tap.offer(standing)
             self._evidence_tap = tap
 
         self._media_tap = (tap, start_s)
@@ -413,16 +457,31 @@ class Graph:
             counts = box.counts()
             done = tally or Tally(processed=counts.taken)
             captured = owner.captured if owner is not None else counts.offered
-            edges.append(EdgeAccount(counts, captured, done.processed, done.skipped, done.tail))
+            edges.append(
+                EdgeAccount(
+                    counts,
+                    captured,
+                    done.processed,
+                    done.skipped,
+                    done.tail,
+                    done.overtaken,
+                    done.stale,
+                    counts.taken - done.total if box.name in self._broken else 0,
+                )
+            )
         return Accounting(tuple(self._tallies), tuple(edges))
 
     def dropped(self, unit: str) -> int:
-        """Most that any edge fed by a stream has dropped, in "frames" or "samples". Any thread."""
-        counts = [
-            box.counts().dropped
-            for box, _tally, owner in self._edges
-            if owner is not None and owner.unit == unit
-        ]
+        """Most that any edge fed by a stream has lost, in "frames" or "samples". Any thread.
+
+        Sound that is left out to catch up is lost; a frame that is left for a fresher one is not.
+        """
+        counts = []
+        for box, tally, owner in self._edges:
+            if owner is not None and owner.unit == unit:
+                stale = tally.stale if tally is not None else 0
+                overtaken = tally.overtaken if tally is not None and unit == "samples" else 0
+                counts.append(box.counts().dropped + stale + overtaken)
         return max(counts, default=0)
 
 

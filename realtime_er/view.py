@@ -7,7 +7,9 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from realtime_er.device_words import DeviceTroubles
 from realtime_er.messages import (
     LABELS,
     MODALITIES,
@@ -54,6 +56,28 @@ class Summary:
     score_age_p95_s: float | None
 
 
+class _Outline:
+    """Outline of the newest sound: time and lowest and highest sample of each part.
+
+    Added to by one thread, read by any without a lock: it has twice the rows that are read, so what is
+    read is not written meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._rows = np.zeros((2 * _WAVEFORM_ROWS, 3), np.float64)
+        self._count = 0
+
+    def add(self, time_s: float, low: float, high: float) -> None:
+        """Add a part. Microphone thread."""
+        self._rows[self._count % len(self._rows)] = time_s, low, high
+        self._count += 1  # last: from here on it may be read
+
+    def newest(self) -> npt.NDArray[np.float64]:
+        """A copy, float64 (n, 3), oldest first. Any thread."""
+        end = self._count
+        return self._rows[np.arange(max(0, end - _WAVEFORM_ROWS), end) % len(self._rows)]
+
+
 class View:
     """The newest of everything, under one lock that is held for microseconds."""
 
@@ -68,13 +92,14 @@ class View:
         self._speech: deque[tuple[float, float]] = deque()
         self._activity: SpeechActivity | None = None
         self._events: deque[Event] = deque(maxlen=100)
+        self._troubles = DeviceTroubles()
         self._gaps: deque[Gap] = deque(maxlen=1000)
         self._report_times: deque[float] = deque(maxlen=50)
         # Written by the camera's and the microphone's producers only, without the lock: the append
         # and the copy of a deque are atomic, and so is the change of a reference.
         self._frame_times: deque[float] = deque(maxlen=90)
         self._frame: VideoFrame | None = None
-        self._waveform: deque[tuple[float, float, float]] = deque(maxlen=_WAVEFORM_ROWS)
+        self._outline = _Outline()
         self._n_estimates = 0
         self._n_with_evidence = 0
         self._sum = np.zeros(len(LABELS), np.float64)
@@ -102,8 +127,11 @@ class View:
                         self._finals.append(hypothesis)
                 case Event():
                     self._events.append(message)
+                    self._troubles.note(message)
                 case Gap():
                     self._gaps.append(message)
+                    if message.stream == "text":
+                        self._current = None  # no final will come
                 case _:
                     pass
 
@@ -143,7 +171,7 @@ class View:
         for first in range(0, len(block.samples), _OUTLINE_SAMPLES):
             part = block.samples[first : first + _OUTLINE_SAMPLES]
             time_s = block.start_s + first / SAMPLE_RATE_HZ
-            self._waveform.append((time_s, float(part.min()), float(part.max())))
+            self._outline.add(time_s, float(part.min()), float(part.max()))
 
     def finals(self) -> tuple[Hypothesis, ...]:
         """Final hypotheses with text, in order."""
@@ -170,11 +198,12 @@ class View:
         recording: RecordingStatus | None = None,
     ) -> Snapshot:
         """Everything a display shows."""
-        waveform = np.array(self._waveform.copy(), np.float64).reshape(-1, 3)
+        waveform = self._outline.newest()
         with self._lock:
             history = tuple(self._history)
             newest = history[-1] if history else None
             ages = sorted(self._ages)
+            trouble = self._troubles.line()
             health = Health(
                 score_age_s=self._ages[-1] if self._ages else None,
                 score_age_p95_s=ages[int(0.95 * (len(ages) - 1))] if ages else None,
@@ -196,7 +225,7 @@ class View:
                 faces=self._report,
                 frame=self._frame,
                 health=health,
-                notices=notices,
+                notices=(*notices, trouble) if trouble else notices,
                 events=tuple(self._events),
                 waveform=waveform[waveform[:, 0] >= now_s - _HISTORY_S],
                 speech=tuple(self._speech),

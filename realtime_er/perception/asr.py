@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -21,6 +22,9 @@ MAX_WORDS_PER_S = 8.0
 
 # Words allowed on top of the rate, so that a short shout is not refused for its rounding.
 _SPARE_WORDS = 2
+# A partial may be this much less probable: its words are shown as tentative, and count only when the
+# next one agrees. Of the words between the two limits about as many are right as just above.
+_TENTATIVE = 0.2
 _REPEATS = 3
 _LONGEST_REPEAT = 6
 _NOT_A_WORD = re.compile(r"[^\w']+", re.UNICODE)
@@ -29,8 +33,18 @@ _NOT_A_WORD = re.compile(r"[^\w']+", re.UNICODE)
 class WhisperLike(Protocol):
     """What turns samples into a transcript."""
 
-    def transcribe(self, samples: FloatArray) -> Transcript:
-        """Transcribe float32 (n,) at 16 kHz; word times are seconds from the first sample."""
+    def transcribe(
+        self,
+        samples: FloatArray,
+        *,
+        words: bool = True,
+        abandoned: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """Transcribe float32 (n,) at 16 kHz; word times are seconds from the first sample.
+
+        Raises:
+            Abandoned: ``abandoned``, asked on the way, said so.
+        """
         ...
 
 
@@ -45,35 +59,72 @@ class Recognizer:
     Args:
         config: Limits of the guards and the delay that counts offline.
         model: What transcribes.
+        smaller: Loads a smaller model for a busy machine; None where there is none.
     """
 
-    def __init__(self, config: AsrConfig, model: WhisperLike) -> None:
+    def __init__(
+        self,
+        config: AsrConfig,
+        model: WhisperLike,
+        smaller: Callable[[], WhisperLike] | None = None,
+    ) -> None:
         self._config = config
         self._model = model
+        self._usual = model
+        self._load_smaller = smaller
+        self._smaller: WhisperLike | None = None
         self._segment_id: int | None = None
         self._previous: list[str] = []
         self._committed: list[str] = []
 
-    def transcribe(self, segment: SpeechSegment) -> Hypothesis:
+    @property
+    def has_smaller(self) -> bool:
+        """Whether there is a smaller model to change to. Any thread."""
+        return self._load_smaller is not None
+
+    def use_smaller(self, smaller: bool) -> None:
+        """Change to the smaller model, which is loaded the first time, or back.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        if not smaller or self._load_smaller is None:
+            self._model = self._usual
+            return
+        if self._smaller is None:
+            self._smaller = self._load_smaller()
+        self._model = self._smaller
+
+    def transcribe(
+        self, segment: SpeechSegment, abandoned: Callable[[], bool] | None = None
+    ) -> Hypothesis:
         """Transcribe ``segment``; give the revisions of a segment in order.
 
         Skipping revisions is fine. ``available_s`` is the trigger plus ``delay_s``; a live session
         replaces it by the time at which it really was ready. Within a segment ``committed`` of
         partials never loses a word. A final hypothesis commits its own text, which replaces what
-        was committed before.
+        was committed before. Only a final has the times of its words.
+
+        Args:
+            segment: At most ``whisper.MAX_SPEECH_S``.
+            abandoned: Asked on the way; True gives the pass up, as if it had not been begun.
 
         Raises:
+            Abandoned: it was given up.
             ValueError: the segment is longer than ``whisper.MAX_SPEECH_S``.
         """
         duration_s = len(segment.samples) / SAMPLE_RATE_HZ
         if duration_s > MAX_SPEECH_S:
             raise ValueError(f"segment of {duration_s:.1f} s, at most {MAX_SPEECH_S:g} s")
+        transcript = self._model.transcribe(
+            segment.samples, words=segment.is_final, abandoned=abandoned
+        )
         if segment.segment_id != self._segment_id:
             self._segment_id = segment.segment_id
             self._previous = []
             self._committed = []
-        transcript = self._model.transcribe(segment.samples)
-        refused = self._refusal(transcript, duration_s)
+        leeway = 0.0 if segment.is_final else _TENTATIVE
+        refused = self._refusal(transcript, duration_s, leeway)
         words = [] if refused else transcript.text.split()
         if segment.is_final:
             committed = words
@@ -111,14 +162,15 @@ class Recognizer:
             self._committed = self._committed + words[len(self._committed) : agreed]
         self._previous = words
 
-    def _refusal(self, transcript: Transcript, duration_s: float) -> str:
+    def _refusal(self, transcript: Transcript, duration_s: float, leeway: float) -> str:
         """Name of the guard that refuses ``transcript``, or "" when all let it pass."""
         words = [word for word in map(normalised, transcript.text.split()) if word]
         if not words:
             return "" if not transcript.text else "no words"
         config = self._config
         log_probability = transcript.average_log_probability
-        if not math.isfinite(log_probability) or log_probability < config.min_log_probability:
+        least = config.min_log_probability - leeway
+        if not math.isfinite(log_probability) or log_probability < least:
             return "log probability"
         # Whisper's own "no speech" is often wrong by itself: it needs a doubtful text beside it.
         doubtful = log_probability < 0.5 * config.min_log_probability

@@ -6,6 +6,7 @@ Several faces are never averaged: one target is followed.
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -228,7 +229,7 @@ class FacePerception:
         self._detector = detector
         self._cutter = cutter
         self._tracker = FaceTracker()
-        self._last_slot = -1
+        self._last_slot_s = -math.inf
         self._lock = threading.Lock()
         self._wanted: int | None = None  # written by select() on any thread, taken by observe()
 
@@ -237,12 +238,18 @@ class FacePerception:
         with self._lock:
             self._wanted = track_id
 
-    def due(self, frame: VideoFrame) -> bool:
-        """Whether this frame is one of those that are encoded (``face.rate_hz``, by time)."""
-        slot = int((frame.time_s + self._TOLERANCE_S) * self._config.rate_hz)
-        if slot <= self._last_slot:
+    def due(self, frame: VideoFrame, share: float = 1.0) -> bool:
+        """Whether this frame is one of those that are encoded, by time.
+
+        Args:
+            frame: Newer than the last one asked about.
+            share: Of ``face.rate_hz``.
+        """
+        rate_hz = share * self._config.rate_hz
+        slot_s = int((frame.time_s + self._TOLERANCE_S) * rate_hz) / rate_hz
+        if slot_s <= self._last_slot_s:
             return False
-        self._last_slot = slot
+        self._last_slot_s = slot_s
         return True
 
     def observe(self, frame: VideoFrame) -> tuple[FaceReport, npt.NDArray[Any] | None]:

@@ -40,6 +40,11 @@ _TAIL_S = 0.2
 _MIN_VOICED_S = 0.2
 # A segment that is too long is cut at the quietest step of its last second.
 _CUT_SEARCH_S = 1.0
+# The first words are waited for most: shares of the usual time between two partials, counted in
+# voice. Of what is asked this early much is refused, so it is asked again soon.
+_FIRST_PARTIAL = 0.45
+_EARLY_EVERY = 0.25
+_EARLY_UNTIL = 1.25
 
 
 class State(Enum):
@@ -71,13 +76,20 @@ class SpeechDetector:
     how they were split into blocks. Holds at most ``max_segment_s`` of sound (and one block).
     Owned by one thread.
 
+    Partials come as the voice goes on. In a hurry more of them come at the beginning, and one when it
+    pauses: of what the final will hold if it does not go on, so that its words are known by then.
+
     Args:
         config: Thresholds and durations.
-        partial_every_s: Stream time between two partial segments.
+        partial_every_s: Seconds of voice between two partial segments; less at the beginning.
         model: What gives the probabilities.
+
+    Attributes:
+        hurried: Whether somebody waits for the words (live). Set it before the first ``push``.
     """
 
     def __init__(self, config: VadConfig, partial_every_s: float, model: VoiceModel) -> None:
+        self.hurried = True
         self._config = config
         self._model = model
         self._step = model.step_samples
@@ -86,7 +98,8 @@ class SpeechDetector:
         self._onset_steps = max(1, math.ceil(config.onset_s / step_s - 1e-6))
         self._hangover_steps = max(1, math.ceil(config.hangover_s / step_s - 1e-6))
         self._max_steps = max(2, int(config.max_segment_s / step_s + 1e-6))
-        self._partial_steps = max(1, math.ceil(partial_every_s / step_s - 1e-6))
+        self._tail_steps = math.ceil(_TAIL_S / step_s)
+        self._partial_steps = partial_every_s / step_s
         preroll_steps = math.ceil(config.preroll_s / step_s - 1e-6)
         self._before: deque[_Step] = deque(maxlen=preroll_steps + self._onset_steps)
         self._segment: list[_Step] = []
@@ -94,7 +107,8 @@ class SpeechDetector:
         self._run = 0  # steps in a row that argue for leaving the state
         self._segment_id = 0
         self._revision = 0
-        self._next_partial = 0
+        self._voiced = 0  # steps of the segment
+        self._next_partial = 0.0  # at so many of them
         self._pending: FloatArray = np.zeros(0, np.float32)
         self._pending_first = 0  # sample index of pending[0]
         self._anchors: deque[tuple[int, float]] = deque()  # (first sample, session time)
@@ -222,6 +236,7 @@ class SpeechDetector:
                 self._open(list(self._before))
             return
         self._segment.append(step)
+        self._voiced += step.voiced
         self._run = 0 if step.voiced else self._run + 1
         self._state = State.SPEAKING if step.voiced else State.STOPPING
         if self._run >= self._hangover_steps:
@@ -231,9 +246,12 @@ class SpeechDetector:
                 self._cut(step.end_s, out)
             else:
                 self._close(step.end_s, out)
-        elif self._state is State.SPEAKING and len(self._segment) >= self._next_partial:
-            # Not in a pause: the final one is near then, and the words would be the same.
-            self._next_partial = len(self._segment) + self._partial_steps
+        elif self.hurried and self._run == self._tail_steps and self._worth_words(self._segment):
+            self._next_partial = self._voiced + self._partial_steps
+            out.append(self._make(self._segment, step.end_s, is_final=False, paused=True))
+        elif self._state is State.SPEAKING and self._voiced >= self._next_partial:
+            early = self.hurried and self._voiced < _EARLY_UNTIL * self._partial_steps
+            self._next_partial = self._voiced + (_EARLY_EVERY if early else 1) * self._partial_steps
             out.append(self._make(self._segment, step.end_s, is_final=False))
 
     # --- segments ---
@@ -244,7 +262,8 @@ class SpeechDetector:
         self._segment_id += 1
         self._revision = 0
         self._run = 0
-        self._next_partial = self._partial_steps
+        self._voiced = sum(step.voiced for step in steps)
+        self._next_partial = (_FIRST_PARTIAL if self.hurried else 1) * self._partial_steps
         self._state = State.SPEAKING
 
     def _close(self, trigger_s: float, out: list[SpeechActivity | SpeechSegment]) -> None:
@@ -255,13 +274,16 @@ class SpeechDetector:
         self._state = State.QUIET
         if not opened:
             return
-        unused = max(0, silent - math.ceil(_TAIL_S / self._step_s))
+        unused = max(0, silent - self._tail_steps)
         used = steps[: len(steps) - unused]
         # What the segment did not use may be the pre-roll of the next one; never more than that.
         self._before.extend(steps[len(used) :])
-        voiced_s = sum(step.end_s - step.start_s for step in used if step.voiced)
-        if self._revision or voiced_s >= _MIN_VOICED_S:
+        if self._worth_words(used):
             out.append(self._make(used, trigger_s, is_final=True))
+
+    def _worth_words(self, steps: list[_Step]) -> bool:
+        voiced_s = sum(step.end_s - step.start_s for step in steps if step.voiced)
+        return self._revision > 0 or voiced_s >= _MIN_VOICED_S
 
     def _cut(self, trigger_s: float, out: list[SpeechActivity | SpeechSegment]) -> None:
         """Close a segment that is too long at a quiet place; the rest opens the next one."""
@@ -272,7 +294,9 @@ class SpeechDetector:
         out.append(self._make(used, trigger_s, is_final=True))
         self._open(rest)
 
-    def _make(self, steps: list[_Step], trigger_s: float, *, is_final: bool) -> SpeechSegment:
+    def _make(
+        self, steps: list[_Step], trigger_s: float, *, is_final: bool, paused: bool = False
+    ) -> SpeechSegment:
         samples = np.concatenate([step.samples for step in steps])
         samples.flags.writeable = False
         segment = SpeechSegment(
@@ -283,6 +307,7 @@ class SpeechDetector:
             trigger_s,
             is_final,
             samples,
+            paused,
         )
         self._revision += 1
         return segment

@@ -13,7 +13,8 @@ import hashlib
 import importlib.util
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,17 @@ _PACKAGE_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936
 _checked: dict[tuple[str, int, int], bool] = {}  # (path, size, mtime) -> checksum is right
 
 
+class Abandoned(Exception):  # noqa: N818 - it is a signal, not an error
+    """A pass was given up on the way, because somebody asked for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """What Whisper made of one piece of speech.
 
     Attributes:
         text: As written by the model, stripped; empty when it heard nothing.
-        words: Their times are seconds from the first sample.
+        words: Their times are seconds from the first sample; empty where none were asked for.
         average_log_probability: Mean log probability of the tokens, natural logarithm.
         no_speech_probability: Probability of the "no speech" token.
         compression_ratio: Text bytes over compressed bytes; repeated text has a high one.
@@ -131,9 +136,15 @@ def _in_own_cache(size: str) -> Path | None:
 def _in_hub_cache(size: str) -> Path | None:
     if importlib.util.find_spec("huggingface_hub") is None:
         return None
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants
 
     repository = size if "/" in size else f"Systran/faster-whisper-{size}"
+    # The rest of the client takes a fifth of a second to import: not where it would find nothing.
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    if not cached.is_dir():
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
     model = try_to_load_from_cache(repository, "model.bin")
     return Path(model).parent if isinstance(model, str) else None
 
@@ -172,10 +183,22 @@ def _download(size: str) -> Path:
 # --- running it -------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Pass:
+    """The newest one: the same sound again costs nothing but what is still missing."""
+
+    samples: FloatArray
+    encoded: ctranslate2.StorageView
+    tokens: list[int]
+    transcript: Transcript
+    aligned: bool = False
+
+
 class ShortWhisper:
     """Greedy, deterministic Whisper on the CPU (int8), on a mel as short as the speech allows.
 
-    Owned by one thread.
+    Owned by one thread. The newest pass is kept: a final that has the very samples of the partial
+    before it is ready at once.
 
     Args:
         folder: CTranslate2 model folder, as ``find_model`` returns it.
@@ -229,22 +252,47 @@ class ShortWhisper:
         self._features: Any = FeatureExtractor(feature_size=_mel_bands(folder))
         self._suppressed = [-1, self._tokenizer.no_speech, *self._tokenizer.non_speech_tokens]
         self._min_mel_s = min_mel_s
+        self._newest: _Pass | None = None
 
-    def transcribe(self, samples: FloatArray) -> Transcript:
+    def transcribe(
+        self,
+        samples: FloatArray,
+        *,
+        words: bool = True,
+        abandoned: Callable[[], bool] | None = None,
+    ) -> Transcript:
         """Transcribe one piece of speech.
 
         Args:
-            samples: float32 (n,), 16 kHz mono, at most ``MAX_SPEECH_S``.
+            samples: float32 (n,), 16 kHz mono, at most ``MAX_SPEECH_S``; not to be changed later.
+            words: Find the words' times, too.
+            abandoned: Asked between encoder and decoder; True gives the pass up.
 
         Raises:
             ValueError: it is longer than that.
+            Abandoned: it was given up.
         """
         speech_s = len(samples) / SAMPLE_RATE_HZ
         if speech_s > MAX_SPEECH_S:
             raise ValueError(f"{speech_s:.1f} s of speech, at most {MAX_SPEECH_S:g} s")
         if len(samples) == 0:
             return Transcript("")
-        encoded = self._encode(samples, speech_s)
+        newest = self._newest
+        if newest is None or not np.array_equal(newest.samples, samples):
+            encoded = self._encode(samples, speech_s)
+            if abandoned is not None and abandoned():
+                raise Abandoned
+            newest = self._newest = self._decode(samples, encoded, speech_s)
+        if words and not newest.aligned:
+            newest.aligned = True
+            if newest.transcript.text:
+                timed = self._align(newest.encoded, newest.tokens, speech_s)
+                newest.transcript = replace(newest.transcript, words=timed)
+        return newest.transcript if words else replace(newest.transcript, words=())
+
+    def _decode(
+        self, samples: FloatArray, encoded: ctranslate2.StorageView, speech_s: float
+    ) -> _Pass:
         tokenizer = self._tokenizer
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         budget = int(speech_s * _TOKENS_PER_S) + _SPARE_TOKENS
@@ -262,13 +310,13 @@ class ShortWhisper:
         tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
         text = tokenizer.decode(tokens).strip()
         scored = len(result.sequences_ids[0])
-        return Transcript(
+        transcript = Transcript(
             text=text,
-            words=self._align(encoded, tokens, speech_s) if text else (),
             average_log_probability=float(result.scores[0]) * scored / (scored + 1),
             no_speech_probability=float(result.no_speech_prob),
             compression_ratio=compression_ratio(text),
         )
+        return _Pass(samples, encoded, tokens, transcript)
 
     def _encode(self, samples: FloatArray, speech_s: float) -> ctranslate2.StorageView:
         mel_s = min(max(speech_s + MEL_MARGIN_S, self._min_mel_s), 30.0)

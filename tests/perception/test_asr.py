@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from realtime_er.perception.vad import SpeechDetector
 from realtime_er.perception.voices import SileroVoice
 from realtime_er.perception.whisper import (
     HOW_TO_INSTALL,
+    Abandoned,
     ShortWhisper,
     Transcript,
     compression_ratio,
@@ -35,8 +37,17 @@ class Script:
             for item in transcripts
         ]
 
-    def transcribe(self, samples: FloatArray) -> Transcript:
-        return self._left.pop(0)
+    def transcribe(
+        self,
+        samples: FloatArray,
+        *,
+        words: bool = True,
+        abandoned: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        if abandoned is not None and abandoned():
+            raise Abandoned
+        found = self._left.pop(0)
+        return found if words else replace(found, words=())
 
 
 def segment(
@@ -107,6 +118,14 @@ def test_guard_refuses(transcript: Transcript, guard: str) -> None:
     assert (found.text, found.committed, found.words) == ("", "", ())
 
 
+def test_a_partial_may_be_a_little_less_probable_than_a_final() -> None:
+    doubtful = Transcript("I am", average_log_probability=-1.1)
+    (partial,) = partials(doubtful)
+    assert (partial.text, partial.committed, partial.refused) == ("I am", "", "")
+    assert only(doubtful).refused == "log probability"
+    assert partials(replace(doubtful, average_log_probability=-1.3))[0].refused
+
+
 @pytest.mark.parametrize("text", ["no no no", "No, no, no! Stop it.", "very very very good"])
 def test_natural_repetition_passes(text: str) -> None:
     assert only(text).text == text
@@ -140,6 +159,32 @@ def test_longer_segment_than_the_encoder_takes_is_refused_loudly() -> None:
         only("x", 29.0)
 
 
+def test_a_pass_that_is_given_up_leaves_no_trace() -> None:
+    recognizer = Recognizer(AsrConfig(), Script(["I am", "I am so", "I am so glad"]))
+    recognizer.transcribe(segment(0))
+    recognizer.transcribe(segment(1))
+    with pytest.raises(Abandoned):
+        recognizer.transcribe(segment(0, segment_id=2), lambda: True)
+    assert recognizer.transcribe(segment(2), lambda: False).committed == "I am so"
+
+
+def test_the_smaller_model_is_loaded_when_it_is_wanted_and_left_again() -> None:
+    loaded: list[str] = []
+
+    def smaller() -> Script:
+        loaded.append("small")
+        return Script(["small", "small again"])
+
+    recognizer = Recognizer(AsrConfig(), Script(["large", "large again"]), smaller)
+    assert recognizer.has_smaller
+    texts = []
+    for small in (False, True, False, True):
+        recognizer.use_smaller(small)
+        texts.append(recognizer.transcribe(segment(final=True)).text)
+    assert texts == ["large", "small", "large again", "small again"]
+    assert loaded == ["small"]
+
+
 def test_normalised() -> None:
     assert [normalised(word) for word in ("Don't,", "'Tis", "...", "ÄRGER!")] == [
         "don't",
@@ -171,6 +216,31 @@ def stream(sound: FloatArray, whisper: ShortWhisper) -> list[Hypothesis]:
     recognizer = Recognizer(AsrConfig(), whisper)
     out = detector.push(AudioBlock(0, 0.0, sound)) + detector.flush()
     return [recognizer.transcribe(item) for item in out if isinstance(item, SpeechSegment)]
+
+
+def test_a_final_with_the_sound_of_a_partial_reuses_its_pass(
+    data_dir: Path, whisper: ShortWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sf = pytest.importorskip("soundfile")
+    path = next(iter(sorted((data_dir / "ravdess_speech").glob("*/*.flac"))), None)
+    if path is None:
+        pytest.skip("needs ravdess_speech in ../shared/data")
+    samples = sf.read(path, dtype="float32")[0]
+    whole = ShortWhisper(find_model() or Path()).transcribe(samples)
+    partial = whisper.transcribe(samples, words=False)
+    assert partial.words == ()
+    monkeypatch.setattr(whisper, "_encode", None)  # a second pass would fail
+    monkeypatch.setattr(whisper, "_decode", None)
+    assert whisper.transcribe(samples.copy()) == whole
+    assert whole.words
+
+
+def test_a_pass_is_given_up_between_encoder_and_decoder(
+    whisper: ShortWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whisper, "_decode", None)
+    with pytest.raises(Abandoned):
+        whisper.transcribe(np.full(16_000, 0.01, np.float32), abandoned=lambda: True)
 
 
 def words(text: str) -> str:

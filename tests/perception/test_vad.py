@@ -67,10 +67,43 @@ def test_segment_has_preroll_and_tail() -> None:
 
 def test_partials_come_in_stream_time_with_rising_revisions() -> None:
     items = segments(run(sound((1, 0), (2, 1), (1, 0))))
-    assert [item.is_final for item in items] == [False] * 4 + [True]
-    assert [item.revision for item in items] == [0, 1, 2, 3, 4]
-    assert [item.trigger_s for item in items[:4]] == pytest.approx([1.4, 1.9, 2.4, 2.9])
+    early, usual, pause = items[:4], items[4:-2], items[-2]
+    assert [item.is_final for item in items] == [False] * 8 + [True]
+    assert [item.revision for item in items] == list(range(9))
+    assert [item.trigger_s for item in early] == pytest.approx([1.23, 1.36, 1.49, 1.62])
+    assert [item.trigger_s for item in usual] == pytest.approx([1.75, 2.25, 2.75])
+    assert pause.trigger_s == pytest.approx(3.2)
+    assert [item.paused for item in items] == [False] * 7 + [True, False]
     assert {item.start_s for item in items} == {items[0].start_s}
+
+
+def test_the_partial_of_a_pause_has_the_samples_of_the_final() -> None:
+    items = segments(run(sound((1, 0), (1.237, 1), (1, 0))))
+    partial, final = items[-2:]
+    assert (partial.paused, final.is_final) == (True, True)
+    assert partial.samples.tobytes() == final.samples.tobytes()
+    assert (partial.start_s, partial.end_s) == (final.start_s, final.end_s)
+    assert final.trigger_s - partial.trigger_s == pytest.approx(0.1)
+
+
+def test_partials_count_voice_and_not_pauses() -> None:
+    steady = [item.trigger_s for item in segments(run(sound((1, 0), (2, 1)))) if not item.paused]
+    gappy = segments(run(sound((1, 0), *[(0.1, 1), (0.1, 0)] * 10)))
+    assert len(gappy) < len(steady)
+    assert not [item for item in gappy if item.paused and item.trigger_s < 2.9]
+
+
+def test_without_a_hurry_partials_are_as_far_apart_as_they_are_said_to_be() -> None:
+    detector = SpeechDetector(CONFIG, 0.5, Script())
+    detector.hurried = False
+    out = detector.push(AudioBlock(0, 0.0, sound((1, 0), (2, 1), (1, 0))))
+    partials = [item for item in out if isinstance(item, SpeechSegment) and not item.is_final]
+    assert [item.trigger_s for item in partials] == pytest.approx([1.5, 2.0, 2.5, 3.0])
+    assert not any(item.paused for item in partials)
+
+
+def test_a_click_has_no_partial() -> None:
+    assert not segments(run(sound((1, 0), (0.1, 1), (1, 0))))
 
 
 def test_activity_covers_all_time_once_and_is_causal() -> None:
