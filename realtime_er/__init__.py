@@ -5,6 +5,7 @@
     sources/      microphone, camera, media files        AudioBlock, VideoFrame, Gap
     perception/   voice activity, words, faces           SpeechActivity, Hypothesis, FaceReport
     encoders/     face, speech and text encoders         Embedding
+    ladder.py     what live gives up on a slow machine   Step
     windows.py    what is known at each tick             Window
     fusion/       gated attention over what is present   probabilities of every subset
     decision.py   calibrate, attribute, smooth, abstain  Estimate

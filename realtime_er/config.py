@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from realtime_er.addresses import without_secrets
 from realtime_er.errors import ConfigError
 from realtime_er.resources import resource_dir
 
@@ -49,7 +50,7 @@ class CameraConfig:
     fps: float = number(30.0, 0.0, 1000.0)
     latency_s: float = number(0.0, 0.0, 5.0, open_low=False)
     """Exposure and transfer time, subtracted from the time of each frame."""
-    timeout_s: float = number(1.5, 0.0)
+    timeout_s: float = number(1.25, 0.0)
     """No frame for this long: the camera counts as lost."""
 
 
@@ -61,7 +62,7 @@ class MicrophoneConfig:
     device: str = ""
     """Index or part of the name; empty for the system's default."""
     block_s: float = number(0.02, 0.0, 0.5)
-    timeout_s: float = number(1.5, 0.0)
+    timeout_s: float = number(1.25, 0.0)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,40 @@ class AsrConfig:
     """Folder of a CTranslate2 Whisper model, or a name; empty looks for one (see README)."""
     language: str = "en"
     partial_every_s: float = number(0.8, 0.0)
+    """Seconds of voice from one partial to the next; live, a slow machine makes fewer."""
+    partial_share: float = number(0.5, 0.0, 1.0)
+    """Live, partials wait until they take at most this share of the recogniser's time."""
     delay_s: float = number(0.4, 0.0, 30.0)
     """Offline, a hypothesis counts as known this long after the sound that triggered it."""
     threads: int = number(1, 1, 64, open_low=False)
     max_no_speech: float = number(0.6, 0.0, 1.0)
     min_log_probability: float = number(-1.0, -100.0, 0.0)
     max_compression_ratio: float = number(2.4, 1.0)
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """What a live session does when the machine cannot carry it (``ladder.py``)."""
+
+    enabled: bool = True
+    late_s: float = number(0.1, 0.0, 10.0)
+    """Scores that come this long after ``tick.deadline_s``, on average, are too much,"""
+    wait_s: float = number(0.5, 0.0, 30.0)
+    """and so is work that waited this long to be begun,"""
+    busy: float = number(0.9, 0.0, 1.0)
+    """and so is a stage that works for more than this share of the time."""
+    slack: float = number(0.5, 0.0, 1.0)
+    """Below this share of the limits there is slack (``busy`` of what a step relieves)."""
+    down_after_s: float = number(3.0, 0.0)
+    """Too much over this long: one step down."""
+    up_after_s: float = number(10.0, 0.0)
+    """Slack for this long: one step up; longer after one that had to be taken back."""
+    partial_every_s: float = number(2.0, 0.0)
+    """Least time between two partials once they come slower."""
+    face_share: float = number(0.5, 0.0, 1.0)
+    """Of ``face.rate_hz``, once faces are fewer."""
+    small_asr: str = "tiny.en"
+    """Smaller speech model, as ``asr.model``; not used where it is missing or not smaller."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +182,10 @@ class ModelsConfig:
     """Another fusion head of the compact ones: a name, or a folder; empty for the usual one."""
     threads: int = number(1, 1, 64, open_low=False)
     """Processors that one model may use at a time."""
+    runtime: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+    """Of the published encoders; auto: what `models tune` chose on this machine, else torch."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    """Likewise. A form that does not give what torch gives is refused."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +224,7 @@ class Config:
     face: FaceConfig = field(default_factory=FaceConfig)
     vad: VadConfig = field(default_factory=VadConfig)
     asr: AsrConfig = field(default_factory=AsrConfig)
+    ladder: LadderConfig = field(default_factory=LadderConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     text: TextConfig = field(default_factory=TextConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
@@ -198,8 +232,13 @@ class Config:
     paper: PaperConfig = field(default_factory=PaperConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested values, as they would stand in a TOML file."""
-        return dataclasses.asdict(self)
+        """Plain nested values, as they would stand in a TOML file; an address without its password.
+
+        It goes into manifests and reports.
+        """
+        values = dataclasses.asdict(self)
+        values["camera"]["source"] = without_secrets(self.camera.source)
+        return values
 
 
 def load_config(preset: str | Path = "live", overrides: Mapping[str, Any] | None = None) -> Config:

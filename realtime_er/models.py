@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,6 +55,7 @@ class Models:
             notices = () if self.recognizer is not None else (TEXT_UNAVAILABLE,)
         wanted = {"face": video, "audio": audio, "text": text and self.recognizer is not None}
         self.load_head([modality for modality, is_wanted in wanted.items() if is_wanted])
+        self._bundle.prepare()
         if audio:
             # A fresh one per session: it carries the stream's state.
             self._audio = self._bundle.new_audio()
@@ -81,7 +82,17 @@ class Models:
                 return
             self._whisper_folder = path
             self._whisper = ShortWhisper(path, threads=asr.threads, language=asr.language)
-        self.recognizer = Recognizer(asr, self._whisper)
+        self.recognizer = Recognizer(asr, self._whisper, self._smaller_whisper())
+
+    def _smaller_whisper(self) -> Callable[[], ShortWhisper] | None:
+        """What loads the model for a busy machine, where one is installed that is smaller."""
+        asr, ladder, usual = self._config.asr, self._config.ladder, self._whisper_folder
+        if not ladder.enabled or not ladder.small_asr or usual is None:
+            return None
+        small = find_model(ladder.small_asr)
+        if small is None or _model_bytes(small) >= _model_bytes(usual):
+            return None
+        return lambda: ShortWhisper(small, threads=asr.threads, language=asr.language)
 
     @property
     def face(self) -> FaceModel:
@@ -134,6 +145,10 @@ class Models:
         Call when the asr thread is not running: it owns the encoder.
         """
         return self.text.encode(text)[0] if fold_words(text) else None
+
+
+def _model_bytes(folder: Path) -> int:
+    return (folder / "model.bin").stat().st_size
 
 
 M = TypeVar("M")

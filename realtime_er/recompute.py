@@ -61,11 +61,16 @@ def check(
         progress: Gets every estimate as it is made again.
 
     Raises:
-        RecordingError: it is none, or damaged.
+        RecordingError: it is none, damaged, or holds numbers only.
         ModelError: the models that it was recorded with are not here.
         ConfigError: a setting that recorded evidence cannot follow.
     """
     with RecordedSession.open(folder) as session:
+        if session.manifest.options.get("numbers_only"):
+            raise RecordingError(
+                f"{folder}: holds numbers only, not the evidence that they came from; there is"
+                " nothing to compute again"
+            )
         config = config or recorded_config(session.manifest)
         head = _head(config, session)
         pairs = rebuild(session.connection, config, head)
@@ -152,7 +157,7 @@ def recompute(
     old = read_manifest(folder)
     config = config or recorded_config(old)
     out = out or free_folder(folder)
-    options = RecordOptions(media=False, verify=False)
+    options = RecordOptions(media=False, verify=False, consent=old.given_consent())
     with Session(config, source=source, models=models, record=(out, options)) as session:
         for estimate in session.estimates():
             if progress is not None:

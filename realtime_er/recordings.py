@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from realtime_er.errors import ClosedError, RecordingError
 from realtime_er.graph import Graph
 from realtime_er.messages import RecordingStatus
 from realtime_er.recording.options import RecordingReport
-from realtime_er.recording.recorder import Recorder
 from realtime_er.runtime import MailboxClosed, Worker
+
+if TYPE_CHECKING:
+    from realtime_er.recording.recorder import Recorder
 
 _JOIN_S = 10.0
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -44,12 +44,13 @@ from realtime_er.messages import (
 )
 from realtime_er.models import Models
 from realtime_er.recording.options import RecordHeader, RecordingReport, RecordOptions
-from realtime_er.recording.reader import RecordedSession
-from realtime_er.recording.recorder import Recorder
 from realtime_er.recordings import Recordings
 from realtime_er.runtime import EdgeCounts, MailboxClosed
 from realtime_er.sources.base import Source, Stream, Switchable
 from realtime_er.view import Summary, View
+
+if TYPE_CHECKING:
+    from realtime_er.recording.reader import RecordedSession
 
 _JOIN_S = 10.0
 _DRAIN_S = 20.0
@@ -123,6 +124,8 @@ class Session:
         Raises:
             RecordingError: it is no recorded session, or it is damaged; the message says what helps.
         """
+        from realtime_er.recording.reader import RecordedSession
+
         return RecordedSession.open(Path(path))
 
     def start(self) -> None:
@@ -339,6 +342,8 @@ class Session:
             ClosedError: the session is not open, or has ended.
             RecordingError: it is being recorded already, or the folder cannot be used.
         """
+        from realtime_er.recording.recorder import Recorder  # most sessions are never recorded
+
         self._check_open()
         with self._recordings.lock:
             self._recordings.refuse_second(folder)

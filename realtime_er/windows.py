@@ -247,6 +247,10 @@ class WindowBuilder:
         """A device went (reason) or came back (None): ticks do not wait for what is lost."""
         self._devices.set_lost(modality, reason, time_s)
 
+    def set_blind(self, modality: str, reason: Absence | None, time_s: float) -> None:
+        """A device delivers nothing that could be read (reason), or does again (None)."""
+        self._devices.set_blind(modality, reason, time_s)
+
     def set_muted(self, muted: bool, time_s: float) -> None:
         """The microphone was muted here, or is no longer."""
         self._devices.set_muted("audio", muted, time_s)
@@ -322,6 +326,9 @@ class WindowBuilder:
     ) -> FloatArray | None:
         known = [r for r in self._reports if r.time_s <= end_s + EPSILON_S]
         max_age_s = self._config.face.max_age_s
+        if self._devices.away("face", end_s) is Absence.FROZEN:
+            absent["face"] = Absence.FROZEN  # what was seen last is as old as the picture
+            return None
         if not known:
             absent["face"] = self._devices.away("face", end_s) or Absence.WAITING
             return None
@@ -334,7 +341,8 @@ class WindowBuilder:
         usable = [e for e in self._faces.within(end_s) if e.source_id == newest.target_id]
         # A detector misses a frame now and then: a face seen within max_age_s is still there.
         if not usable or end_s - usable[-1].end_s > max_age_s:
-            absent["face"] = newest.absence or Absence.BEHIND
+            blind = self._devices.blind("face", end_s)
+            absent["face"] = blind or newest.absence or Absence.BEHIND
             return None
         ages["face"] = end_s - usable[-1].end_s
         return self._aggregation.face.vector(usable, end_s)
@@ -360,7 +368,8 @@ class WindowBuilder:
         self._counted_s = steps[-1].end_s
         if not heard.used:
             reason = Absence.TOO_LITTLE_SPEECH if heard.some_speech else self._silence(end_s)
-            absent["audio"] = self._devices.away("audio", end_s) or reason
+            blind = self._devices.blind("audio", end_s)
+            absent["audio"] = self._devices.away("audio", end_s) or blind or reason
             return None
         ages["audio"] = end_s - heard.used[-1].end_s
         return statistics(np.stack([step.vector for step in heard.used]))
@@ -407,7 +416,8 @@ class WindowBuilder:
             t for t in heard if t.embedding is not None and t.embedding.source_id not in refuted
         ]
         if not known:
-            absent["text"] = self._devices.away("audio", end_s) or Absence.NO_WORDS
+            blind = self._devices.blind("audio", end_s)
+            absent["text"] = self._devices.away("audio", end_s) or blind or Absence.NO_WORDS
             return None, 0.0
         embedding = known[-1].embedding
         assert embedding is not None

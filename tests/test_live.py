@@ -1,5 +1,6 @@
 """`realtime-er live` as a person runs it: a network camera, a real PortAudio microphone, Ctrl-C."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def test_live_from_a_network_camera_and_portaudio(tmp_path):
         play(tmp_path / "tone.wav")
         command = [sys.executable, "-m", "realtime_er", "live", "--camera", url, "--mic", "pulse"]
         with subprocess.Popen(
-            [*command, "--no-text", "--display", "none"],
+            [*command, "--no-text", "--display", "none", "--accept-notice"],
+            env=os.environ | {"XDG_STATE_HOME": str(tmp_path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -58,3 +58,22 @@ def test_without_a_speech_model_the_notice_says_what_fixes_it(monkeypatch):
     assert models.recognizer is None
     assert models.notices == (TEXT_UNAVAILABLE,)
     assert "pip install" in TEXT_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("usual_bytes", "small_bytes", "has_smaller"), [(900, 100, True), (100, 100, False)]
+)
+def test_a_smaller_speech_model_is_found_where_it_is_smaller(
+    tmp_path, monkeypatch, usual_bytes, small_bytes, has_smaller
+):
+    for name, size in (("base.en", usual_bytes), ("tiny.en", small_bytes)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.bin").write_bytes(bytes(size))
+    monkeypatch.setattr("realtime_er.models.find_model", lambda name: tmp_path / name)
+    monkeypatch.setattr("realtime_er.models.ShortWhisper", lambda folder, **_how: folder.name)
+    models = Models(rer.load_config("live", {"asr.model": "base.en"}))
+    models.load(video=False, audio=True, text=True)
+    assert models.recognizer.has_smaller is has_smaller
+    off = Models(rer.load_config("live", {"asr.model": "base.en", "ladder.enabled": False}))
+    off.load(video=False, audio=True, text=True)
+    assert not off.recognizer.has_smaller

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from realtime_er.consent import make_consent
 from realtime_er.errors import MediaError, RecordingError, SpecMismatch
 from realtime_er.recompute import check, free_folder, recompute
+from realtime_er.recording.consents import recorded_consent
 from realtime_er.recording.database import open_database
 from realtime_er.recording.manifest import DATABASE, MEDIA, read_manifest, write_manifest
 from realtime_er.recording.rebuild import recorded_config
@@ -48,6 +50,16 @@ def test_the_evidence_gives_the_same_estimates(recorded, fake_models):
     other = recorded_config(read_manifest(recorded), {"decision.smoothing_s": 2.0})
     assert not check(recorded, other).equal
     assert contents(recorded) == before
+
+
+def test_the_consent_is_handed_on(tmp_path, fake_models):
+    consent = make_consent("P07", "art", "2099-01-31", "program")
+    record(tmp_path / "s", FakeSource(Microphone(1.0)), consent=consent)
+    done = recompute(tmp_path / "s", models=PixelModels(CONFIG))
+    assert read_manifest(done.folder).given_consent() == consent
+    assert check(tmp_path / "s").equal
+    with closing(open_database(done.folder / DATABASE)) as connection:
+        assert recorded_consent(connection) == consent
 
 
 def test_other_models_are_named_instead_of_compared(recorded, fake_models, monkeypatch):

@@ -102,7 +102,9 @@ class Voice:
 class EchoRecognizer:
     """Transcribes a segment as the seconds it lasts."""
 
-    def transcribe(self, segment):
+    has_smaller = False
+
+    def transcribe(self, segment, abandoned=None):
         text = f"heard {segment.end_s - segment.start_s:.1f} seconds"
         committed = text if segment.is_final else "heard"
         return Hypothesis(

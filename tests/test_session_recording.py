@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from realtime_er.config import load_config
-from realtime_er.errors import ClosedError, RecordingError
+from realtime_er.errors import ClosedError, RecordingError, WorkerFault
 from realtime_er.recording.manifest import read_manifest
 from realtime_er.recording.options import RecordOptions
 from realtime_er.session import Session
-from tests.fakes import CountingCamera, FakeSource
+from tests.fakes import CountingCamera, FakeSource, RampMicrophone
 from tests.test_session import Changeable, FakeModels, both, drain
 
 CONFIG = load_config("analyze", {"face.min_sharpness": 0.0})
@@ -148,3 +148,24 @@ def test_devices_are_noted_as_they_were_at_the_end(tmp_path, monkeypatch):
     with Session(CONFIG, source=source, models=FakeModels(CONFIG), record=record) as session:
         drain(session)
     assert read_manifest(tmp_path / "session").devices["camera"] == {"lost": 1}
+
+
+def test_an_unexpected_fault_closes_and_verifies_the_recording(tmp_path):
+    folder = tmp_path / "session"
+    source = FakeSource(CountingCamera(6.0, fail_at=50), RampMicrophone(6.0))
+    models = FakeModels(CONFIG, speech=range(16_000, 48_000))
+    record = (folder, RecordOptions())
+    before = threading.active_count()
+    with (
+        pytest.raises(WorkerFault, match="camera thread failed: the camera caught fire"),
+        Session(CONFIG, source=source, models=models, record=record) as session,
+    ):
+        drain(session)
+    assert threading.active_count() == before
+    (report,) = session.recordings()
+    assert report.ok, report.line()
+    assert report.lost == 0
+    assert 0 < count(folder, "frames") <= 50
+    manifest = read_manifest(folder)
+    assert manifest.complete
+    assert manifest.verified["ok"]

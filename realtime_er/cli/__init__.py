@@ -13,6 +13,7 @@ import threading
 import typer
 
 from realtime_er.cli.analyze import analyze
+from realtime_er.cli.bench import bench
 from realtime_er.cli.demo import demo
 from realtime_er.cli.devices import devices
 from realtime_er.cli.doctor import doctor
@@ -22,6 +23,7 @@ from realtime_er.cli.extract import extract
 from realtime_er.cli.guard import FAILED, guarded
 from realtime_er.cli.live import live
 from realtime_er.cli.models import models
+from realtime_er.cli.purge import purge
 from realtime_er.cli.repair import repair
 from realtime_er.cli.replay import replay
 from realtime_er.cli.sessions import sessions
@@ -68,6 +70,7 @@ app.command(epilog="Example: realtime-er replay recordings/monday --speed 2 --ra
     guarded(replay)
 )
 app.command(epilog="Example: realtime-er sessions recordings")(guarded(sessions))
+app.command(epilog="Example: realtime-er purge recordings --dry-run")(guarded(purge))
 app.command(epilog="Example: realtime-er export recordings/monday --to eaf --to report")(
     guarded(export)
 )
@@ -78,6 +81,7 @@ app.command(epilog="Example: realtime-er extract --corpus meld --data MELD.Raw -
     guarded(extract)
 )
 app.command(epilog="Example: realtime-er devices")(guarded(devices))
+app.command(epilog="Example: realtime-er bench --bundle compact --json bench.json")(guarded(bench))
 app.command(epilog="Example: realtime-er doctor")(guarded(doctor))
 app.add_typer(models, name="models")
 

@@ -22,6 +22,7 @@ def demo(
     screenshot: options.Screenshot = None,
     after: options.After = None,
     as_json: options.AsJson = False,
+    log_json: options.LogJson = None,
     seconds: options.Seconds = None,
     no_video: options.NoVideo = False,
     no_audio: options.NoAudio = False,
@@ -33,7 +34,7 @@ def demo(
 ) -> None:
     """Play the bundled clip through the live pipeline."""
     from realtime_er.cli.display import DisplayOptions
-    from realtime_er.cli.follow import print_summary
+    from realtime_er.cli.follow import logging_to, print_summary
 
     shown = DisplayOptions(display, as_json, kiosk, theme, screenshot, after)
     shown.check()
@@ -59,8 +60,8 @@ def demo(
     estimates: list[Estimate] = []
     kind = shown.kind(terminal=Console().is_terminal)
     prepare(kind)
-    with session:
-        watch(session, kind, shown, "the demo clip", seconds=seconds, kept=estimates)
+    with logging_to(log_json) as log, session:
+        watch(session, kind, shown, "the demo clip", seconds=seconds, kept=estimates, log=log)
     console = Console(highlight=False, stderr=as_json)
     print_summary(session, console)
     picture = out / "timeline.png"

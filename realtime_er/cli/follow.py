@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from realtime_er.session import Session
+    from realtime_er.sinks.health_log import HealthLog
 
 
 _DISK_EVERY_S = 2.0
@@ -97,6 +99,21 @@ class Intake:
         return True
 
 
+class DeviceNotes:
+    """Says what is wrong with the devices when that has changed, and when all is well again."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+        self._said = ""
+
+    def look(self, notices: tuple[str, ...]) -> None:
+        """Take the notices of the moment: those known at the start, and one of the devices."""
+        text = "".join(notices[len(self._known) :])
+        if text != self._said:
+            self._said = text
+            notice(f"note: {text or 'camera and microphone deliver again'}")
+
+
 class DiskWarning:
     """Says once each that a recording runs out of space, and that it ended before its time."""
 
@@ -127,6 +144,7 @@ def follow(
     *,
     seconds: float | None = None,
     kept: list[Estimate] | None = None,
+    log: HealthLog | None = None,
 ) -> None:
     """Show an open session on stdout until it ends; main thread.
 
@@ -135,6 +153,7 @@ def follow(
         kind: A dashboard, a line a second, or JSON lines.
         seconds: End at this time of the session.
         kept: Gets every estimate.
+        log: Gets its health and events.
     """
     from rich.console import Console
 
@@ -152,12 +171,32 @@ def follow(
             stack.enter_context(Dashboard(session, Console(highlight=False)))
         else:
             show = SecondLines(sys.stdout, lambda: session.snapshot().health).show
-        disk = DiskWarning()
+        disk, devices = DiskWarning(), DeviceNotes(session.notices)
         for estimate in session.estimates():
             if intake.take(estimate) and show is not None:
                 show(estimate)
             if kind != "terminal" and disk.due(estimate.time_s):
-                disk.look(session.snapshot().recording)
+                snapshot = session.snapshot()
+                disk.look(snapshot.recording)
+                devices.look(snapshot.notices)
+            if log is not None:
+                log.look(session.snapshot)
+
+
+@contextlib.contextmanager
+def logging_to(path: Path | None) -> Iterator[HealthLog | None]:
+    """The log that ``--log-json`` asks for, None when it does not.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    if path is None:
+        yield None
+        return
+    from realtime_er.sinks.health_log import HealthLog
+
+    with HealthLog(path, lambda line: notice(f"note: {line}")) as log:
+        yield log
 
 
 def print_summary(session: Session, console: Console) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from realtime_er.errors import ConfigError, RealtimeERError
+from realtime_er.cli.faults import note_fault
+from realtime_er.errors import ConfigError, RealtimeERError, WorkerFault
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -47,10 +48,13 @@ def guarded(command: Command) -> Command:
 
 def fail(error: Exception) -> None:
     """Say what went wrong and leave with its exit code."""
+    if isinstance(error, WorkerFault):
+        notice(f"error: {error} ({note_fault(error)})")
+        raise typer.Exit(FAILED) from None
     if isinstance(error, RealtimeERError):
         notice(f"error: {error}")
         raise typer.Exit(USAGE if isinstance(error, ConfigError) else FAILED) from None
-    notice(f"error: {type(error).__name__}: {error} (not expected; --debug shows where)")
+    notice(f"error: {type(error).__name__}: {error} (not expected; {note_fault(error)})")
     raise typer.Exit(FAILED) from None
 
 

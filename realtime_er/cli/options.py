@@ -81,8 +81,44 @@ Lossless = Annotated[
 NoMedia = Annotated[
     bool, typer.Option("--no-media", help="Record numbers and words only, no picture, no sound.")
 ]
+NumbersOnly = Annotated[
+    bool,
+    typer.Option(
+        "--numbers-only", help="Record scores only: no picture, no sound, no words, no embeddings."
+    ),
+]
 BlurFaces = Annotated[
     bool, typer.Option("--blur-faces", help="Make faces unrecognisable in the recorded picture.")
+]
+ConsentOf = Annotated[
+    str | None,
+    typer.Option(
+        "--consent-of", metavar="NAME", help="Who is recorded, knows it and agrees; a code will do."
+    ),
+]
+Purpose = Annotated[
+    str | None,
+    typer.Option(
+        "--purpose",
+        metavar="KIND[: TEXT]",
+        help="What is recorded for: self, research, art, demo, development or health.",
+    ),
+]
+KeepUntil = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-until", metavar="DATE|DAYS", help="When 'purge' may delete it: 2027-01-31, 90 days."
+    ),
+]
+AcceptNotice = Annotated[
+    bool,
+    typer.Option("--accept-notice", help="The notice about people was read (docs/people.md)."),
+]
+LogJson = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-json", metavar="FILE", help="Write health and events there, a JSON object a line."
+    ),
 ]
 Labels = Annotated[
     Path | None,
@@ -181,7 +217,12 @@ def to_toml(config: Config) -> str:
 
 
 def record_options(
-    record: Path | None, *, lossless: bool, no_media: bool, blur_faces: bool
+    record: Path | None,
+    *,
+    lossless: bool,
+    no_media: bool,
+    blur_faces: bool,
+    numbers_only: bool,
 ) -> RecordOptions:
     """What ``--record`` and its companions ask for.
 
@@ -190,12 +231,15 @@ def record_options(
     """
     from realtime_er.recording.options import RecordOptions
 
-    if no_media and (lossless or blur_faces):
-        raise ConfigError("--no-media keeps no picture; leave --lossless and --blur-faces out")
-    if record is None and (lossless or no_media or blur_faces):
-        given = "--lossless" if lossless else "--no-media" if no_media else "--blur-faces"
+    without = "--no-media" if no_media else "--numbers-only" if numbers_only else ""
+    if without and (lossless or blur_faces):
+        raise ConfigError(f"{without} keeps no picture; leave --lossless and --blur-faces out")
+    given = without or ("--lossless" if lossless else "--blur-faces" if blur_faces else "")
+    if record is None and given:
         raise ConfigError(f"{given} says how to record; name the folder with --record DIR")
-    return RecordOptions(lossless=lossless, media=not no_media, blur_faces=blur_faces)
+    return RecordOptions(
+        lossless=lossless, media=not no_media, blur_faces=blur_faces, numbers_only=numbers_only
+    )
 
 
 def output_folder(path: Path) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from realtime_er.cli import options
+from realtime_er.consent import NO_CONSENT
 
 if TYPE_CHECKING:
     from realtime_er.recording.listing import SessionEntry
@@ -47,8 +48,9 @@ def sessions(
     for entry in entries:
         table.add_row(*(Text(cell) for cell in _cells(entry, wide=wide)))
     console.print(table)
+    today = datetime.now().astimezone().date()
     for entry in entries:
-        for line in _remarks(entry):
+        for line in _remarks(entry, today):
             console.print(f"{entry.name}: {line}", soft_wrap=True, markup=False)
 
 
@@ -85,8 +87,14 @@ def _state(entry: SessionEntry) -> str:
     return {True: "verified", False: "differs", None: "unchecked"}[entry.verified]
 
 
-def _remarks(entry: SessionEntry) -> list[str]:
+def _remarks(entry: SessionEntry, today: date) -> list[str]:
     remarks = [entry.problem] if entry.problem else []
+    if entry.consent is not None:
+        past = entry.consent.past(today)
+        hint = f"; delete it with: realtime-er purge {entry.path}" if past else ""
+        remarks.append(f"{entry.consent.line()}{hint}")
+    elif entry.readable:
+        remarks.append(NO_CONSENT)
     if entry.gaps:
         gaps = "one gap" if entry.gaps == 1 else f"{entry.gaps} gaps"
         remarks.append(f"{entry.gap_s:.1f} s without data in {gaps}")

@@ -6,17 +6,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realtime_er.cli.display import DisplayOptions, Kind
+from realtime_er.cli.faults import note_fault
 from realtime_er.cli.follow import Intake, follow, stopping
 from realtime_er.cli.guard import notice
 from realtime_er.clock import SessionClock
-from realtime_er.errors import ConfigError, RealtimeERError
+from realtime_er.errors import ConfigError, RealtimeERError, WorkerFault
 from realtime_er.messages import MODALITIES, Absence, Estimate, Health, Snapshot
-from realtime_er.sinks.display.controls import Choice, Choices, Controls, StreamName
+from realtime_er.sinks.display.controls import (
+    Choice,
+    Choices,
+    Controls,
+    StreamName,
+)
 from realtime_er.sources.devices import list_cameras, list_microphones
 
 if TYPE_CHECKING:
     from realtime_er.cli.window_recording import WindowRecording
     from realtime_er.session import Session
+    from realtime_er.sinks.health_log import HealthLog
 
 RETRY_S = 5.0
 """The demo screen tries again this long after its session failed."""
@@ -43,6 +50,7 @@ def watch(
     seconds: float | None = None,
     kept: list[Estimate] | None = None,
     controls: Controls | None = None,
+    log: HealthLog | None = None,
 ) -> None:
     """Show an open session until it ends or its window is closed; main thread.
 
@@ -54,9 +62,10 @@ def watch(
         seconds: End at this time of the session.
         kept: Gets every estimate.
         controls: What the window may do to it; only looking and choosing a face by default.
+        log: Gets its health and events.
     """
     if kind != "window":
-        follow(session, kind, seconds=seconds, kept=kept)
+        follow(session, kind, seconds=seconds, kept=kept, log=log)
         return
     from realtime_er.sinks.display.app import show
 
@@ -66,6 +75,8 @@ def watch(
         waiting = session.poll()
         for estimate in waiting or ():
             intake.take(estimate)
+        if log is not None:
+            log.look(session.snapshot)
         return waiting is not None
 
     with stopping(session):
@@ -102,7 +113,8 @@ def live_controls(session: Session, recording: WindowRecording) -> Controls:
             return Choices((), "", f"this session was started without the {stream}")
         requested = used[stream].get("requested", {})
         if stream == "camera":
-            cameras = list_cameras()
+            # On the window's thread, and beside a camera that is in use: none is opened here.
+            cameras = list_cameras(try_out=False)
             found = tuple(Choice(str(c.index), c.name) for c in cameras.devices)
             return Choices(found, chosen.get(stream, str(requested["source"])), cameras.problem)
         microphones = list_microphones()
@@ -116,6 +128,7 @@ def live_controls(session: Session, recording: WindowRecording) -> Controls:
         choices=choices,
         change_device=change_device,
         record=recording.record,
+        consent=recording.question(),
         annotator=recording,
     )
 
@@ -190,6 +203,8 @@ class Unattended:
         self.message = ""
 
     def _failed(self, error: RealtimeERError) -> None:
+        if isinstance(error, WorkerFault):
+            notice(f"note: {error}: {note_fault(error)}")
         notice(f"note: {error}; trying again in {RETRY_S:.0f} s")
         self.message = "One moment, please"
         self._retry_at_s = self._clock.now_s() + RETRY_S
@@ -212,9 +227,20 @@ class Unattended:
 
 
 def watch_unattended(
-    make: Callable[[], Session], options: DisplayOptions, title: str, seconds: float | None
+    make: Callable[[], Session],
+    options: DisplayOptions,
+    title: str,
+    seconds: float | None,
+    log: HealthLog | None = None,
 ) -> Session | None:
     """The demo screen over sessions that are started again when they fail; main thread.
+
+    Args:
+        make: Makes a session that is not yet open.
+        options: How it is shown.
+        title: Of the window.
+        seconds: End after this many seconds of a session.
+        log: Gets their health and events.
 
     Returns:
         The last session, closed; None when none could be opened.
@@ -231,10 +257,15 @@ def watch_unattended(
         if runner.session is not None:
             runner.session.set_muted(muted)
 
+    def pump() -> bool:
+        if log is not None:
+            log.look(runner.snapshot)
+        return runner.pump()
+
     controls = Controls(runner.snapshot, select_target=select_target, set_muted=set_muted)
     try:
         with stopping(runner):
-            show(controls, runner.pump, options.look(title), message=lambda: runner.message)
+            show(controls, pump, options.look(title), message=lambda: runner.message)
             runner.stop()
             runner.drain()
     finally:

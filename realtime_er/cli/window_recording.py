@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realtime_er.cli.consent import Answers
+from realtime_er.consent import Consent
 from realtime_er.errors import RealtimeERError, RecordingError
 from realtime_er.messages import ShownMark
 from realtime_er.recording.labels import LabelSet
 from realtime_er.recording.options import RecordOptions
 from realtime_er.recording.rater_marks import RaterMarks
+from realtime_er.sinks.display.controls import ConsentQuestion
 
 if TYPE_CHECKING:
     from realtime_er.session import Session
@@ -54,6 +58,10 @@ class WindowRecording:
         options: What to write.
         labels: What the annotation keys mark.
         rater: Whose marks they are.
+        answers: What the command line says of the person who is recorded.
+
+    Attributes:
+        consent: What was agreed to last, None before anybody was asked; the next recording has it.
     """
 
     def __init__(
@@ -63,10 +71,13 @@ class WindowRecording:
         options: RecordOptions,
         labels: LabelSet,
         rater: str,
+        answers: Answers | None = None,
     ) -> None:
         self._session = session
         self._folder = folder
         self._options = options
+        self.consent = options.consent
+        self._answers = answers or Answers()
         self._labels = labels
         self._rater = rater
         self._marks: RaterMarks | None = None
@@ -89,7 +100,9 @@ class WindowRecording:
             return "Recording ended; it is now read back"
         folder = _free_folder(self._folder or dated_folder())
         try:
-            self._session.start_recording(folder, self._options)
+            if self.consent is None and self._answers.complete:
+                self.consent = self._answers.consent()
+            self._session.start_recording(folder, replace(self._options, consent=self.consent))
         except RealtimeERError as error:
             return str(error)
         try:
@@ -97,6 +110,19 @@ class WindowRecording:
         except RecordingError as error:
             return f"Recording into {folder}, but without annotation keys: {error}"
         return f"Recording into {folder}"
+
+    def question(self) -> ConsentQuestion | None:
+        """What to ask before a recording; None when the command line has answered it all."""
+        return None if self._answers.complete else ConsentQuestion(self._known, self._agreed)
+
+    def _known(self) -> tuple[str, str, str]:
+        last = self.consent
+        if last is None:
+            return self._answers.texts()
+        return last.person, last.purpose_line, last.until.isoformat()
+
+    def _agreed(self, consent: Consent) -> None:
+        self.consent = consent
 
     def __enter__(self) -> WindowRecording:
         return self

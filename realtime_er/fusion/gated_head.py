@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from realtime_er.encoders.bundle import Card, sha256_of
+from realtime_er.encoders.model_files import file_of_card
 from realtime_er.errors import ConfigError, SpecMismatch, WeightsMissing
 from realtime_er.fusion.gated import Gate, GatedAttentionFusion, load_head
 from realtime_er.fusion.head import SUBSETS, FusionInput, subset_name
@@ -275,10 +276,12 @@ def _subset_nets(
         entry = listed.get(subset_name(subset))
         if entry is None:
             raise _no_subset_heads(card.folder)
-        path = card.folder / str(entry["file"])
+        if not isinstance(entry, Mapping):
+            raise SpecMismatch(f"{card.folder}: its card's subset_heads are not as they should be")
+        path = file_of_card(card.folder, entry.get("file"))
         if not path.is_file():
             raise WeightsMissing(f"{path}: missing; copy the whole folder of the head")
-        if sha256_of(path) != entry["sha256"]:
+        if sha256_of(path) != entry.get("sha256"):
             raise SpecMismatch(f"{path}: not the file its card describes (sha256)")
         net = load_head(path, gate=gate)
         same = net.classifier.out_features == whole.classifier.out_features

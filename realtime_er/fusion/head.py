@@ -134,7 +134,7 @@ class OnnxFusionHead:
             self._temperature = {
                 subset: float(temperatures[subset_name(subset)]) for subset in SUBSETS
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecMismatch(f"{card.folder}: fusion card lacks {error}") from error
         for modality, given in encoders.items():
             trained = self._encoder_ids.get(modality)
@@ -144,7 +144,7 @@ class OnnxFusionHead:
                     f"not {given}; use the bundle's own encoder or retrain the head "
                     "(realtime-er train fusion)"
                 )
-        if min(self._temperature.values()) <= 0.0:
+        if not all(0.0 < value < np.inf for value in self._temperature.values()):
             raise SpecMismatch(f"{card.folder}: temperatures must be positive")
         if not np.isclose(self._prior.sum(), 1.0, atol=1e-4):
             raise SpecMismatch(f"{card.folder}: the prior does not sum to one")
@@ -154,7 +154,10 @@ class OnnxFusionHead:
         shapes = {node.name: node.shape for node in self._session.get_inputs()}
         if set(shapes) != {*MODALITIES, "mask"}:
             raise SpecMismatch(f"{card.path}: inputs {sorted(shapes)} are not a fusion head's")
-        self._lengths = {name: int(shapes[name][1]) for name in MODALITIES}
+        try:
+            self._lengths = {name: int(shapes[name][1]) for name in MODALITIES}
+        except (IndexError, TypeError, ValueError) as error:
+            raise SpecMismatch(f"{card.path}: its inputs have no fixed length") from error
 
     @property
     def head_id(self) -> str:
