@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from realtime_er.encoders.foal.wavlm import encode_sounds, freeze_front_end, new_wavlm
@@ -278,22 +277,3 @@ def load_foal(path: Path, config: Mapping[str, Any] | None = None) -> FoalNet:
         SpecMismatch: it is no state_dict, or another model's.
     """
     return foal_from_state(read_state(path), path, config)
-
-
-def save_foal(net: FoalNet, path: Path) -> None:
-    """Writes a network's tensors under their published names.
-
-    Args:
-        net: what to write.
-        path: ``.safetensors``; or ``.pt``, ``.pth`` for a bare state_dict.
-
-    Raises:
-        ValueError: ``path`` ends in neither.
-    """
-    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    elif path.suffix in (".pt", ".pth"):
-        torch.save(state, path)
-    else:
-        raise ValueError(f"{path}: must end in .safetensors, .pt or .pth")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from realtime_er.encoders.paper.checkpoints import fill_module, read_state, require
@@ -209,22 +208,3 @@ def load_head(path: Path, *, gate: Gate = "softmax", dropout: float = 0.1) -> Ga
         SpecMismatch: It is no state_dict, or another model's.
     """
     return head_from_state(read_state(path), path, gate=gate, dropout=dropout)
-
-
-def save_head(head: GatedAttentionFusion, path: Path) -> None:
-    """Writes a head's tensors under their published names.
-
-    Args:
-        head: What to write.
-        path: ``.safetensors``; or ``.pt``, ``.pth`` for a bare state_dict as the published ones.
-
-    Raises:
-        ValueError: ``path`` ends in neither.
-    """
-    state = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    elif path.suffix in (".pt", ".pth"):
-        torch.save(state, path)
-    else:
-        raise ValueError(f"{path}: must end in .safetensors, .pt or .pth")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from realtime_er.encoders.paper.checkpoints import fill_module, require
@@ -52,25 +50,6 @@ def load_network(
             raise SpecMismatch(f"{path}: not {what}; this is one of: {', '.join(others)}")
     classes = int(require(state, fusion.classifier, what, path).shape[0])
     return fill_module(lambda: build_network(name, classes, size, **switches), state, what, path)
-
-
-def save_network(network: RavdessNetwork, path: Path) -> None:
-    """Writes a network's tensors under their published names.
-
-    Args:
-        network: What to write.
-        path: ``.safetensors``; or ``.pt``, ``.pth`` for a bare state_dict as the published ones.
-
-    Raises:
-        ValueError: ``path`` ends in neither.
-    """
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    elif path.suffix in (".pt", ".pth"):
-        torch.save(state, path)
-    else:
-        raise ValueError(f"{path}: must end in .safetensors, .pt or .pth")
 
 
 def begin_from_unimodal(

@@ -20,9 +20,10 @@ from realtime_er.bundles.paper import PaperBundle  # noqa: E402
 from realtime_er.cli import app  # noqa: E402
 from realtime_er.config import load_config  # noqa: E402
 from realtime_er.encoders.paper import distilroberta, emo_affectnet, wav2vec2  # noqa: E402
+from realtime_er.encoders.paper.checkpoints import write_state  # noqa: E402
 from realtime_er.errors import ConfigError, ModelError, SpecMismatch, WeightsMissing  # noqa: E402
 from realtime_er.fusion.aggregation import audio_windows, recording_vector  # noqa: E402
-from realtime_er.fusion.gated import GatedAttentionFusion, save_head  # noqa: E402
+from realtime_er.fusion.gated import GatedAttentionFusion  # noqa: E402
 from realtime_er.messages import LABELS, Absence  # noqa: E402
 from realtime_er.models import Models  # noqa: E402
 from realtime_er.perception.face import FacePerception  # noqa: E402
@@ -249,14 +250,14 @@ def test_live_is_recorded_and_checked(settings, tmp_path, monkeypatch):
 
 def test_a_fusion_checkpoint_reads_its_encoders_only(settings, tmp_path):
     fitting = tmp_path / "fusion.pth"
-    save_head(GatedAttentionFusion(20, 12, 16, gated_dim=4), fitting)
+    write_state(GatedAttentionFusion(20, 12, 16, gated_dim=4), fitting)
     config = configured(settings, paper__head=str(fitting))
     models, estimates, _ = run(config, both(3.0))
     assert models.describe()["fusion"]["sha256"]
     assert str(fitting) in model_ids(config, None)
     assert np.isfinite(estimates[-1].probabilities).all()
     full_size = tmp_path / "full.pth"
-    save_head(GatedAttentionFusion(1024, 512, 768, gated_dim=4), full_size)
+    write_state(GatedAttentionFusion(1024, 512, 768, gated_dim=4), full_size)
     with pytest.raises(SpecMismatch, match="encoder"):
         FakeSenses(configured(settings, paper__head=str(full_size))).load(
             video=True, audio=True, text=True

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from realtime_er.encoders.foal.wavlm import stack_sounds  # noqa: E402
+from realtime_er.encoders.paper.checkpoints import write_state  # noqa: E402
 from realtime_er.errors import SpecMismatch  # noqa: E402
 from realtime_er.fusion import foal  # noqa: E402
 from tests.encoders.foal.tiny import WAVLM_CONFIG  # noqa: E402
@@ -202,11 +203,11 @@ def test_saved_and_read_under_the_published_names(tmp_path):
     with torch.no_grad():
         wanted = net(batch).logits
     for name in ("model.safetensors", "model.pt"):
-        foal.save_foal(net, tmp_path / name)
+        write_state(net, tmp_path / name)
         with torch.no_grad():
             assert torch.equal(foal.load_foal(tmp_path / name, WAVLM_CONFIG)(batch).logits, wanted)
     with pytest.raises(ValueError, match="must end in"):
-        foal.save_foal(net, tmp_path / "model.bin")
+        write_state(net, tmp_path / "model.bin")
     torch.save(net.wavlm.state_dict(), tmp_path / "model.pt")
     with pytest.raises(SpecMismatch, match="not a Foal-Net"):
         foal.load_foal(tmp_path / "model.pt", WAVLM_CONFIG)

@@ -5,12 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from realtime_er.encoders.paper.checkpoints import write_state  # noqa: E402
 from realtime_er.errors import SpecMismatch  # noqa: E402
 from realtime_er.fusion.gated import (  # noqa: E402
     GatedAttentionFusion,
     load_head,
     probabilities,
-    save_head,
 )
 
 SIZES = {"face": 12, "audio": 8, "text": 10}
@@ -137,7 +137,7 @@ def test_a_saved_head_loads_with_its_sizes(tmp_path, gate, standardise, name):
     net = make(gate, standardise=standardise)
     if standardise:
         net.set_standardisation("face", torch.full((12,), 0.5), torch.full((12,), 2.0))
-    save_head(net, tmp_path / name)
+    write_state(net, tmp_path / name)
     back = load_head(tmp_path / name, gate=gate)
     assert not back.training
     given = vectors()
@@ -165,7 +165,7 @@ def test_what_is_no_head_is_refused(tmp_path):
     with pytest.raises(ValueError, match="softmax"):
         GatedAttentionFusion(4, 4, 4, gate="relu")
     with pytest.raises(ValueError, match="safetensors"):
-        save_head(make(), tmp_path / "a.onnx")
+        write_state(make(), tmp_path / "a.onnx")
 
 
 def test_rows_do_not_depend_on_their_batch():

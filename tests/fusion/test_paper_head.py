@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 
 from realtime_er.config import load_config  # noqa: E402
 from realtime_er.decision import DecisionMaker  # noqa: E402
+from realtime_er.encoders.paper.checkpoints import write_state  # noqa: E402
 from realtime_er.errors import ConfigError, SpecMismatch, WeightsMissing  # noqa: E402
-from realtime_er.fusion.gated import GatedAttentionFusion, save_head  # noqa: E402
+from realtime_er.fusion.gated import GatedAttentionFusion  # noqa: E402
 from realtime_er.fusion.head import SUBSETS, FusionInput, subset_name  # noqa: E402
 from realtime_er.fusion.paper_head import load_paper_head  # noqa: E402
 from realtime_er.messages import LABELS, MODALITIES  # noqa: E402
@@ -83,7 +84,7 @@ def kept(fusion_input, subset):
 @pytest.mark.parametrize("missing", ["mask", "zero"])
 def test_a_published_file_scores_every_subset(tmp_path, gate, missing):
     net = network(gate=gate)
-    save_head(net, tmp_path / "fusion.pth")
+    write_state(net, tmp_path / "fusion.pth")
     head = load_paper_head(
         tmp_path, encoders=ENCODERS, own_heads={}, gate=gate, missing=missing,
         temperatures={"face+audio": 2.0},
@@ -178,7 +179,7 @@ def test_six_classes_of_iemocap_are_folded_by_name(tmp_path):
     folder = tmp_path / "IEMOCAP"
     folder.mkdir()
     net = network(6)
-    save_head(net, folder / "fusion.pth")
+    write_state(net, folder / "fusion.pth")
     head = load_paper_head(folder / "fusion.pth", encoders=ENCODERS, own_heads={})
     fusion_input = given(*MODALITIES)
     p = softmax(transcribed(net, kept(fusion_input, ALL), "softmax"))
@@ -206,7 +207,7 @@ def test_classes_that_do_not_exclude_each_other_keep_their_own_scores(tmp_path):
     folder = tmp_path / "MOSEI"
     folder.mkdir()
     net = network(6)
-    save_head(net, folder / "fusion.safetensors")
+    write_state(net, folder / "fusion.safetensors")
     head = load_paper_head(folder / "fusion.safetensors", encoders=ENCODERS, own_heads={})
     fusion_input = given(*MODALITIES)
     z = transcribed(net, kept(fusion_input, ALL), "softmax")
@@ -230,13 +231,13 @@ def test_classes_that_do_not_exclude_each_other_keep_their_own_scores(tmp_path):
 
 
 def test_six_classes_of_nobody_knows_what_are_refused(tmp_path):
-    save_head(network(6), tmp_path / "head.pth")
+    write_state(network(6), tmp_path / "head.pth")
     with pytest.raises(SpecMismatch, match=r"6 classes, and the file does not name them.*MOSEI"):
         load_paper_head(tmp_path / "head.pth", encoders=ENCODERS, own_heads={})
 
 
 def test_what_is_no_head_is_refused_in_one_line(tmp_path):
-    save_head(network(), tmp_path / "head.pth")
+    write_state(network(), tmp_path / "head.pth")
 
     def load(head=tmp_path / "head.pth", **options):
         load_paper_head(head, encoders=ENCODERS, **{"own_heads": {}, **options})

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from realtime_er.encoders.paper.checkpoints import write_state
 from realtime_er.encoders.ravdess.mfcc_net import MfccNet
 from realtime_er.encoders.ravdess.resnext3d import ResNeXt3D
 from realtime_er.errors import ConfigError, SpecMismatch
 from realtime_er.fusion.ravdess import FUSIONS, CfnSrNetwork, RavdessNetwork, build_network
-from realtime_er.fusion.ravdess_files import begin_from_unimodal, load_network, save_network
+from realtime_er.fusion.ravdess_files import begin_from_unimodal, load_network
 from tests.encoders.paper.published import assert_published
 from tests.fusion.nets import TINY, clip, shaken
 
@@ -135,16 +136,16 @@ def test_files_come_back(tmp_path: Path, tiny: dict[str, RavdessNetwork], suffix
     for name in ("averaging", "concat", "msaf", "cfn-sr"):
         net = build_network(name, 4, TINY)
         net.load_state_dict(tiny[name].state_dict())
-        save_network(net, tmp_path / f"net{suffix}")
+        write_state(net, tmp_path / f"net{suffix}")
         again = load_network(name, tmp_path / f"net{suffix}", TINY)
         assert not again.training
         torch.testing.assert_close(again(video, audio), net.eval()(video, audio))
     with pytest.raises(ValueError, match="safetensors"):
-        save_network(net, tmp_path / "net.bin")
+        write_state(net, tmp_path / "net.bin")
 
 
 def test_another_models_file_is_named(tmp_path: Path, tiny: dict[str, RavdessNetwork]) -> None:
-    save_network(tiny["msaf"], tmp_path / "msaf.pth")
+    write_state(tiny["msaf"], tmp_path / "msaf.pth")
     with pytest.raises(SpecMismatch, match=r"not the CFN-SR network; this is one of: MSAF"):
         load_network("cfn-sr", tmp_path / "msaf.pth", TINY)
     with pytest.raises(SpecMismatch, match="not the MSAF network: 468 of 621 entries missing"):

@@ -200,7 +200,8 @@ def test_what_cannot_be_run_is_said(tmp_path):
 
 
 def test_a_head_that_is_there_is_scored(tmp_path):
-    from realtime_er.fusion.gated import load_head, save_head
+    from realtime_er.encoders.paper.checkpoints import write_state
+    from realtime_er.fusion.gated import load_head
     from realtime_er.training.features import load_features
     from realtime_er.training.mer.heads import score_head
     from realtime_er.training.mer.train import train_mer
@@ -217,7 +218,7 @@ def test_a_head_that_is_there_is_scored(tmp_path):
 
     # A published checkpoint is a bare file that names nothing.
     bare = tmp_path / "fusion.pth"
-    save_head(load_head(card.path), bare)
+    write_state(load_head(card.path), bare)
     text = score_head(bare, tmp_path / "f", tmp_path / "out", gate="sigmoid", resamples=0)
     assert "| fusion.pth | " in text
     assert f"**{100 * here:.1f}** (57.7)" in text

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from realtime_er.encoders.paper.locked import GET
@@ -82,6 +82,25 @@ def read_state(path: Path) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SpecMismatch(f"{path}: damaged or not torch's ({reason}); fetch it again") from error
     return _unwrapped(loaded, path)
+
+
+def write_state(net: nn.Module, path: Path) -> None:
+    """Writes a network's tensors under their own, published, names.
+
+    Args:
+        net: What to write.
+        path: ``.safetensors``; or ``.pt``, ``.pth`` for a bare state_dict as the published ones.
+
+    Raises:
+        ValueError: ``path`` ends in neither.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    elif path.suffix in (".pt", ".pth"):
+        torch.save(state, path)
+    else:
+        raise ValueError(f"{path}: must end in .safetensors, .pt or .pth")
 
 
 def _kind_of_file(path: Path) -> str | None:

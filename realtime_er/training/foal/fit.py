@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
+from realtime_er.encoders.paper.checkpoints import write_state
 from realtime_er.errors import ConfigError, CorpusError
-from realtime_er.fusion.foal import FoalBatch, FoalNet, FoalOutput, save_foal
+from realtime_er.fusion.foal import FoalBatch, FoalNet, FoalOutput
 from realtime_er.training.foal.batches import FoalData, balanced_rows, predict
 from realtime_er.training.foal.corpus import Fold
 from realtime_er.training.foal.recipe import FoalRecipe, learning_rate
@@ -228,7 +229,7 @@ class _Run:
         if self._team.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
             half = folder / f"part-{MODEL_FILE}"
-            save_foal(self.net, half)
+            write_state(self.net, half)
             half.replace(folder / MODEL_FILE)
 
 

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 from realtime_er.encoders.bundle import Card, load_card, sha256_of, write_card
+from realtime_er.encoders.paper.checkpoints import write_state
 from realtime_er.encoders.paper.own_labels import project_label
 from realtime_er.errors import SpecMismatch
-from realtime_er.fusion.gated import GatedAttentionFusion, load_head, probabilities, save_head
+from realtime_er.fusion.gated import GatedAttentionFusion, load_head, probabilities
 from realtime_er.fusion.head import SUBSETS, subset_name
 from realtime_er.messages import LABELS, MODALITIES
 from realtime_er.training.corpora.label_schemes import SCHEMES, LabelScheme
@@ -172,13 +173,13 @@ def train_mer(
             net = fit_head(own.train, own.val, recipe, multi=scheme.multi, device=device).net
             heads[name] = f"{name}.safetensors"
             if is_first():
-                save_head(net, out_dir / heads[name])
+                write_state(net, out_dir / heads[name])
         if len(own.val):
             temperatures[name] = find_temperature(
                 head_logits(net, own.val), own.val.targets, multi=scheme.multi
             )
     if is_first():
-        save_head(fitted.net, out_dir / MODEL_FILE)
+        write_state(fitted.net, out_dir / MODEL_FILE)
         history = [_plain(epoch) for epoch in fitted.history]
         (out_dir / "history.json").write_text(json.dumps(history, indent=1) + "\n", "utf-8")
         names = {"encoders": joint_encoders(features), "modalities": list(modalities)}

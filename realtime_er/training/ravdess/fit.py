@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
+from realtime_er.encoders.paper.checkpoints import write_state
 from realtime_er.errors import ConfigError, CorpusError
 from realtime_er.fusion.ravdess import RavdessNetwork
-from realtime_er.fusion.ravdess_files import save_network
 from realtime_er.training.mer.team import Team, join_team
 from realtime_er.training.ravdess.batches import Batches, Clips
 from realtime_er.training.ravdess.cache import RavdessCorpus
@@ -124,7 +124,7 @@ def fit_fold(
         )
         if team.rank == 0:
             if better:
-                save_network(net, folder / MODEL_FILE)
+                write_state(net, folder / MODEL_FILE)
             _keep(folder / RESUME_FILE, signature, begun, net, optimiser)
             if progress is not None:
                 elapsed_s = time.monotonic() - started_s
