@@ -19,6 +19,7 @@ from realtime_er.encoders.bundle import Card, write_card
 from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import ModelError
 from realtime_er.perception.detectors import CompactDetector
+from realtime_er.training.denormals import denormals_flushed
 from realtime_er.training.detector.compose import composed
 from realtime_er.training.detector.data import Bank, find_teacher, read_bank
 from realtime_er.training.detector.fit import EPOCHS, REFINE_EPOCHS, DetectorProgress, fit
@@ -79,13 +80,17 @@ def train_detector(
     clips = data.resolve().parent / "clips" if clips_dir is None else clips_dir
     teacher_path = find_teacher(data) if teacher is None else teacher
     cv2.setNumThreads(1)
-    # Weights of dead units fade into denormal numbers, with which a CPU is a hundred times slower.
-    torch.set_flush_denormal(True)
     bank = read_bank(data, clips, teacher_path, "train", folder / "cache")
     checkpoint = folder / "checkpoint.pt"
-    net = fit(
-        bank, seed=seed, epochs=epochs, threads=threads, checkpoint=checkpoint, progress=progress
-    )
+    with denormals_flushed():
+        net = fit(
+            bank,
+            seed=seed,
+            epochs=epochs,
+            threads=threads,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
     dev = read_bank(data, clips, teacher_path, "dev", folder / "cache")
     card = ship(net, dev, folder, data, clips, teacher_path, seed=seed, epochs=epochs)
     checkpoint.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import ModelError
 from realtime_er.messages import LABELS
 from realtime_er.training.corpora.ferplus import SIDE_PX, FaceSet, Split, read_ferplus
+from realtime_er.training.denormals import denormals_flushed
 from realtime_er.training.face.fit import EPOCHS, REFINE_EPOCHS, FaceProgress, fit
 from realtime_er.training.face.model import EMBEDDING_DIM, FaceNet
 from realtime_er.training.face.photographs import read_photographs
@@ -100,17 +101,16 @@ def train_face(
     rule = CROP_RULES["compact"]
     photographs = read_photographs(Path(data_dir), "train", train, (rule["scale"], rule["shift_y"]))
     checkpoint = folder / "checkpoint.pt"
-    # Weights of dead units fade into denormal numbers, with which a CPU is a hundred times slower.
-    torch.set_flush_denormal(True)
-    net = fit(
-        train,
-        seed=seed,
-        epochs=epochs,
-        threads=threads,
-        photographs=photographs,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    with denormals_flushed():
+        net = fit(
+            train,
+            seed=seed,
+            epochs=epochs,
+            threads=threads,
+            photographs=photographs,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
     card = export_face(net, folder, train, valid, photographs, seed=seed, epochs=epochs)
     checkpoint.unlink()
     return card
