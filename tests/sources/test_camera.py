@@ -145,13 +145,13 @@ def test_another_camera_takes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch
 def test_loss_and_return_are_said_once_with_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_stream, "_BACK_OFF_S", (0.01,))
     captures = [FakeCapture(5), FakeCapture(0), FakeCapture(0), FakeCapture(10_000, first=100)]
-    config = CameraConfig(timeout_s=0.1)
-    stream = open_camera(config, SessionClock(), lambda _address: captures.pop(0))
-    played = _run(stream, "Gap")
+    stream = open_camera(CameraConfig(), SessionClock(), lambda _address: captures.pop(0))
+    played = _run(stream, "camera back")
     kinds = [event.kind for event in played.events]
     assert kinds == ["camera lost", "camera away", "camera back"]
     assert "not connected" in played.events[1].detail
-    (gap,) = played.gaps
+    # On a busy machine frames that came faster than they went are gaps too.
+    (gap,) = (gap for gap in played.gaps if gap.reason == played.events[0].detail)
     assert gap.end_s > gap.start_s
     assert gap.start_s == max(f.time_s for f in played.frames if f.time_s < gap.end_s)
     assert stream.info()["lost"] == 1
