@@ -95,6 +95,11 @@ def aggregation_of(config: Config) -> Aggregation:
     return Aggregation(PooledFaces(config), PooledVoice(config))
 
 
+def stacked(embeddings: Sequence[Embedding]) -> FloatArray:
+    """Vectors of one length as float32 (T, D); at every tick, so faster than numpy's ``stack``."""
+    return np.concatenate([one.vector for one in embeddings]).reshape(len(embeddings), -1)
+
+
 # --- compact --------------------------------------------------------------------------------------
 
 
@@ -106,7 +111,7 @@ class PooledFaces:
 
     def vector(self, faces: Sequence[Embedding], end_s: float) -> FloatArray:
         """float32 (2 * D,)."""
-        return statistics(np.stack([face.vector for face in faces]))
+        return statistics(stacked(faces))
 
 
 class PooledVoice:
@@ -155,7 +160,7 @@ class FaceWindows:
         return recording_vector(
             face_windows_until(
                 [face.end_s for face in faces],
-                np.stack([face.vector for face in faces]),
+                stacked(faces),
                 end_s,
                 keep=self._keep,
                 window_s=self._window_s,

@@ -58,6 +58,8 @@ from realtime_er.windows import Watermark, WindowBuilder
 
 # Live, pictures that wait for the face thread; it takes the freshest.
 _FRAMES_WAITING = 8
+# Of a file: some pictures take long to decode and others to look at; neither thread waits for it.
+_FRAMES_AHEAD = 16
 # How far a file may run ahead of its estimates: bounds memory, hides the jitter of the stages.
 _AHEAD_S = 4.0
 # What a microphone hands over at a time.
@@ -198,7 +200,9 @@ class Graph:
         return Mailbox(name, offline, "block", unit=unit, size=size)
 
     def _build_face(self, consumers: list[Worker]) -> Mailbox[VideoFrame]:
-        frames: Mailbox[VideoFrame] = self._mailbox("camera>face", _FRAMES_WAITING, 4, "frames")
+        frames: Mailbox[VideoFrame] = self._mailbox(
+            "camera>face", _FRAMES_WAITING, _FRAMES_AHEAD, "frames"
+        )
         perception = self.perception = self._models.face_perception()
         stage = FaceStage(
             frames,

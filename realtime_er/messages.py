@@ -82,6 +82,11 @@ class AudioBlock:
         """Session time just after the last sample."""
         return self.start_s + len(self.samples) / SAMPLE_RATE_HZ
 
+    @property
+    def end_sample(self) -> int:
+        """Index just after the last sample."""
+        return self.first_sample + len(self.samples)
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:

@@ -78,6 +78,7 @@ class Mailbox(Generic[T]):
         self._droppable = droppable or (lambda _item: True)
         self._items: deque[T] = deque()
         self._condition = threading.Condition()
+        self._worth_waking: Callable[[T], bool] | None = None
         self._closed = False
         self._offered = self._taken = self._dropped = self._superseded = self._high_water = 0
 
@@ -105,8 +106,11 @@ class Mailbox(Generic[T]):
                     self._dropped += self._size(item)
                     raise MailboxClosed(self.name)
             self._items.append(item)
-            self._high_water = max(self._high_water, len(self._items))
-            self._condition.notify_all()
+            n_waiting = len(self._items)
+            self._high_water = max(self._high_water, n_waiting)
+            awaited = self._worth_waking
+            if awaited is None or 2 * n_waiting >= self._capacity or awaited(item):
+                self._condition.notify_all()
 
     def _is_closed(self) -> bool:
         # A call, because another thread may close it during wait().
@@ -120,15 +124,27 @@ class Mailbox(Generic[T]):
                 return True
         return False
 
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """The oldest item; None when ``timeout_s`` passes first.
+    def get(
+        self,
+        timeout_s: float | None = None,
+        worth_waking: Callable[[T], bool] | None = None,
+    ) -> T | None:
+        """Take the oldest item, waiting for one; None when ``timeout_s`` passes first.
+
+        Args:
+            timeout_s: None waits for good.
+            worth_waking: Of an item that comes while this call waits: False lets it lie until
+                one that is worth waking for has come, the mailbox is half full, or the time is up.
+                Called on the producer's thread with the mailbox locked.
 
         Raises:
             MailboxClosed: the mailbox is closed and everything in it has been taken.
         """
         with self._condition:
             if not self._items and not self._closed:
+                self._worth_waking = worth_waking
                 self._condition.wait_for(lambda: self._items or self._closed, timeout_s)
+                self._worth_waking = None
             if self._items:
                 item = self._items.popleft()
                 self._taken += self._size(item)
@@ -137,6 +153,17 @@ class Mailbox(Generic[T]):
             if self._closed:
                 raise MailboxClosed(self.name)
             return None
+
+    @property
+    def waiting(self) -> int:
+        """What waits, in units. Any thread."""
+        with self._condition:
+            return sum(map(self._size, self._items))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits; may have changed when this returns. Any thread."""
+        return not self._items
 
     def close(self) -> None:
         """Refuse new items; waiting ones can still be taken. Idempotent, any thread."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from realtime_er.clock import Clock
 from realtime_er.config import Config
-from realtime_er.encoders.protocols import AudioModel, FaceModel
+from realtime_er.encoders.protocols import AudioModel, BatchFaceModel, FaceModel
+from realtime_er.feature_cache import EPSILON_S
+from realtime_er.held_faces import HeldFaces, with_embedding
 from realtime_er.ladder import Ladder, Step
 from realtime_er.messages import (
     SAMPLE_RATE_HZ,
@@ -39,6 +40,7 @@ class FaceStage:
     """Frames to face reports. Thread "face".
 
     With a ladder (live) the freshest frame is looked at, and none that would be too old when done.
+    Without one, an encoder that takes several faces at a time gets them so.
     """
 
     def __init__(
@@ -60,40 +62,61 @@ class FaceStage:
         self._perception = perception
         self._encoder = encoder
         self._shown = shown
+        self._newest_s = 0.0
+        self._held: HeldFaces | None = None
+        if ladder is None and isinstance(encoder, BatchFaceModel) and encoder.batch_size > 1:
+            self._held = HeldFaces(encoder)
 
     def run(self) -> None:
         """Until the mailbox closes."""
+        held = self._held
         while True:
-            frame = self._frames.get()
+            try:
+                frame = self._frames.get(worth_waking=self._concerns)
+            except MailboxClosed:
+                self._hand_on(held.release() if held is not None else [])
+                raise
             if frame is None:
                 continue
             frame, due = self._freshest(frame)
+            self._newest_s = frame.time_s
             if due and self._too_late(frame):
                 self.tally.stale += 1
                 due = False
-            if not due:
+            reports = self._look(frame) if due else []
+            if held is not None and held.is_full(frame.time_s):
+                reports = held.release()
+            self._hand_on(reports)
+            if not held:
                 self._inbox.put(Watermark("face", frame.time_s))
-                continue
-            if self._meter is not None:
-                self._meter.begin(frame.time_s)
-            report, picture = self._perception.observe(frame)
-            if picture is not None and report.target_id is not None:
-                vector, _logits = self._encoder.encode(picture)
-                embedding = Embedding(
-                    "face",
-                    frame.time_s,
-                    frame.time_s,
-                    vector,
-                    self._encoder.encoder_id,
-                    report.target_id,
-                )
-                report = replace(report, embedding=embedding)
-            if self._meter is not None:
-                self._meter.end(typical=picture is not None)
+
+    def _look(self, frame: VideoFrame) -> list[FaceReport]:
+        """What is in a frame; nothing yet where faces are held to be encoded together."""
+        if self._meter is not None:
+            self._meter.begin(frame.time_s)
+        report, picture = self._perception.observe(frame)
+        if self._held is not None:
+            self._held.add(report, picture)
+            return []
+        if picture is not None and report.target_id is not None:
+            vector, _logits = self._encoder.encode(picture)
+            report = with_embedding(report, vector, self._encoder.encoder_id)
+        if self._meter is not None:
+            self._meter.end(typical=picture is not None)
+        return [report]
+
+    def _hand_on(self, reports: list[FaceReport]) -> None:
+        for report in reports:
             self.tally.processed += 1
             self._shown(report)
             self._inbox.put(report)
-            self._inbox.put(Watermark("face", frame.time_s))
+
+    def _concerns(self, frame: VideoFrame) -> bool:
+        """Whether to look at it, or to tell a tick that there is nothing before it to wait for."""
+        if self._perception.would_be_due(frame, self._share()):
+            return True
+        hop_s, newest_s = self._config.tick.hop_s, self._newest_s + EPSILON_S
+        return int((frame.time_s + EPSILON_S) / hop_s) != int(newest_s / hop_s)
 
     def _freshest(self, frame: VideoFrame) -> tuple[VideoFrame, bool]:
         """The newest frame that is there, and whether one is to be looked at by now."""
@@ -104,7 +127,7 @@ class FaceStage:
                 due = True
             else:
                 self.tally.skipped += 1
-            if self._ladder is None or not self._frames.counts().in_flight:
+            if self._ladder is None or self._frames.empty:
                 return frame, due
             frame = self._frames.get() or frame
 
@@ -135,6 +158,7 @@ class AudioStage:
         self._encoder = encoder
         self._first_sample = 0  # of the unbroken run of sound that is being read
         self._newest: AudioBlock | None = None
+        self._announced_sample: int | None = None
 
     def run(self) -> None:
         """Until the mailbox closes."""
@@ -157,7 +181,8 @@ class AudioStage:
                     start_sample = max(end_sample - window, self._first_sample)
                     self._inbox.put(self._embedding(block, start_sample, end_sample, vector))
                 next_sample = self._encoder.next_end_sample
-                if next_sample is not None:
+                if next_sample is not None and next_sample != self._announced_sample:
+                    self._announced_sample = next_sample
                     next_s = block.start_s + (next_sample - block.first_sample) / SAMPLE_RATE_HZ
                     self._inbox.put(Watermark("audio", next_s - JUST_BEFORE_S))
         finally:
@@ -177,12 +202,12 @@ class AudioStage:
     def _late(self) -> bool:
         """Live, whether more than one step waits: the next one would be old when it is described."""
         live = self._blocks.policy != "block"
-        return live and self._blocks.counts().in_flight > self._encoder.step_samples
+        return live and self._blocks.waiting > self._encoder.step_samples
 
     def _next(self) -> AudioBlock | None:
         newest = self._newest
         try:
-            block = self._blocks.get()
+            block = self._blocks.get(worth_waking=self._completes_step)
         except MailboxClosed:
             last = self._encoder.finish()
             if last is not None and newest is not None:
@@ -190,10 +215,17 @@ class AudioStage:
             raise
         if block is not None:
             block = self._freshest(block)
-            if newest is None or block.first_sample != newest.first_sample + len(newest.samples):
+            if newest is None or block.first_sample != newest.end_sample:
                 self._first_sample = block.first_sample
             self._newest = block
         return block
+
+    def _completes_step(self, block: AudioBlock) -> bool:
+        """Whether there will be something to describe once it has come; or it is out of order."""
+        newest, next_end = self._newest, self._encoder.next_end_sample
+        if newest is None or next_end is None or block.first_sample < newest.end_sample:
+            return True
+        return block.end_sample >= next_end
 
     def _freshest(self, block: AudioBlock) -> AudioBlock:
         """Live and too slow to catch up, the newest block: what is old is left out in one piece.
@@ -204,8 +236,8 @@ class AudioStage:
         cost_s = self._meter.cost_s if self._meter is not None else None
         if cost_s is None or cost_s < _CATCHES_UP * step_s:
             return block
-        if self._blocks.counts().in_flight > max(_MOST_BEHIND, self._encoder.window_samples):
-            while self._blocks.counts().in_flight:
+        if self._blocks.waiting > max(_MOST_BEHIND, self._encoder.window_samples):
+            while not self._blocks.empty:
                 self.tally.overtaken += len(block.samples)
                 block = self._blocks.get() or block
         return block
@@ -239,30 +271,49 @@ class SpeechStage:
         self._detector = detector
         self._clock = clock
         self._end_of_audio_s = end_of_audio_s
+        self._end_sample: int | None = None  # of the sound that was read last
+        self._heard_end_s: float | None = None  # likewise; None once it stayed away
 
     def run(self) -> None:
         """Until the mailbox closes; then the open segment is flushed."""
-        expected: int | None = None
-        resumed_s = -math.inf
+        resumed_s = announced_s = -math.inf
         while True:
             try:
-                block = self._blocks.get(self._end_of_audio_s)
+                block = self._blocks.get(self._patience_s(), self._completes_step)
             except MailboxClosed:
                 self._hand_on(self._detector.flush())
                 raise
             if block is None:
+                self._heard_end_s = None
                 self._hand_on(self._detector.end_of_audio(self._clock.now_s()))
                 continue
-            if block.first_sample != expected:
+            if block.first_sample != self._end_sample:
                 resumed_s = block.start_s
-            expected = block.first_sample + len(block.samples)
+            self._end_sample, self._heard_end_s = block.end_sample, block.end_s
             decided = self._detector.push(block)
             self.tally.processed += len(block.samples)
             self._hand_on(decided)
             # The next decision ends no sooner than one detector step after the last, or after the
             # sound resumed.
             next_s = max(self._detector.position_s, resumed_s) + self._detector.step_s
-            self._inbox.put(Watermark("speech", next_s - JUST_BEFORE_S))
+            if next_s != announced_s:
+                announced_s = next_s
+                self._inbox.put(Watermark("speech", next_s - JUST_BEFORE_S))
+
+    def _completes_step(self, block: AudioBlock) -> bool:
+        """Whether there will be something to decide once it has come; or it is out of order."""
+        end_sample = self._end_sample
+        if end_sample is None or block.first_sample < end_sample:
+            return True
+        return block.end_sample - end_sample >= self._detector.n_missing
+
+    def _patience_s(self) -> float | None:
+        """Live, how long sound may stay away; less where some of it lay unread meanwhile."""
+        limit_s, heard_end_s = self._end_of_audio_s, self._heard_end_s
+        if limit_s is None or heard_end_s is None:
+            return limit_s
+        left_s = heard_end_s + limit_s - self._clock.now_s()
+        return min(limit_s, max(self._detector.step_s, left_s))
 
     def _hand_on(self, items: list[SpeechActivity | SpeechSegment]) -> None:
         for item in items:

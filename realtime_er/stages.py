@@ -16,6 +16,7 @@ from realtime_er.checkpoint import Checkpoint
 from realtime_er.clock import Clock, Standstills
 from realtime_er.config import Config
 from realtime_er.decision import Decision, DecisionMaker
+from realtime_er.feature_cache import EPSILON_S
 from realtime_er.ladder import Ladder
 from realtime_er.messages import (
     Absence,
@@ -73,6 +74,9 @@ _BLIND = {
     "silent": Absence.MUTED,
     "sounding": None,
 }
+
+_MAKES_NO_TICK = (FaceReport, Embedding, SpeechActivity)
+"""Evidence that a watermark follows."""
 
 JUST_BEFORE_S = 1e-6
 """Before the next possible time: watermarks are inclusive, the next piece of evidence is not in."""
@@ -194,6 +198,7 @@ class FuseStage:
         self._finished = finished
         self._ladder = ladder
         self._last_sound: Embedding | None = None
+        self._begun = False  # every track has told how far it is, and not all have ended
         self._standstills = Standstills(clock) if realtime else None
 
     def run(self) -> None:
@@ -201,13 +206,13 @@ class FuseStage:
         started_s = self._clock.now_s()
         self._builder.start_at(started_s)
         self._finished(started_s)  # a file begins at zero, recorded media where the recording did
+        patience_s = self._tick_while_ready()
         while True:
-            patience_s = self._patience_s()
             try:
-                message = self._inbox.get(patience_s)
+                message = self._inbox.get(patience_s, self._worth_waking)
             except MailboxClosed:
                 break
-            if patience_s is not None:
+            if patience_s:  # it may have waited
                 self._notice_standstill(patience_s)
             if isinstance(message, TakeCheckpoint):
                 message.deliver(Checkpoint(self._builder.state(), self._decider.state()))
@@ -215,7 +220,10 @@ class FuseStage:
                 self._last_sound = message.embedding
             elif message is not None:
                 self._take(message)
-            self._tick_while_ready()
+            if isinstance(message, _MAKES_NO_TICK) and not self._inbox.empty:
+                patience_s = 0.0 if patience_s is not None else None
+            else:
+                patience_s = self._tick_while_ready()
         end_s = self._builder.evidence_end_s()
         if self._realtime:  # sound may run ahead a little, as long as its clock is being learnt
             end_s = min(end_s, self._clock.now_s())
@@ -236,11 +244,11 @@ class FuseStage:
         parts += [f"the computer slept for {slept_s:.0f} s, which do not count"] if slept_s else []
         self._take(Event(self._clock.now_s(), RESUMED, "; ".join(parts)))
 
-    def _patience_s(self) -> float | None:
-        if not self._realtime or math.isinf(self._builder.horizon_s):
-            return None  # nothing but a message can make the next tick
-        due_s = self._builder.next_time_s + self._config.tick.deadline_s
-        return max(0.0, due_s - self._clock.now_s())
+    def _worth_waking(self, message: Evidence | TakeCheckpoint | LastSound) -> bool:
+        """Whether a message may make a tick; what only belongs to one can wait for it."""
+        if isinstance(message, Watermark):
+            return not self._begun or message.time_s >= self._builder.next_time_s - EPSILON_S
+        return not isinstance(message, _MAKES_NO_TICK)
 
     def _take(self, message: Evidence) -> None:
         message = add_evidence(message, self._builder)
@@ -248,18 +256,25 @@ class FuseStage:
             self._whole.add_face(message.embedding)
         self._observe(message)
 
-    def _tick_while_ready(self) -> None:
+    def _tick_while_ready(self) -> float | None:
+        """Make the ticks that can be made.
+
+        Returns:
+            Seconds until the next one may be due without another message; None when nothing but a
+            message can make it.
+        """
+        builder = self._builder
         while True:
-            if self._builder.ready():
-                if math.isinf(self._builder.horizon_s):
-                    return  # everything has ended: the last ticks are made by run()
-                if self._realtime and self._clock.now_s() < self._builder.next_time_s:
-                    return
-                self._tick("watermark")
-            elif self._realtime and self._patience_s() == 0.0:
-                self._tick("deadline")
-            else:
-                return
+            ready, self._begun = builder.ready(), not math.isinf(builder.horizon_s)
+            if not self._begun or not (ready or self._realtime):
+                return None  # once everything has ended, the last ticks are made by run()
+            if self._realtime:
+                due_s = builder.next_time_s + (0.0 if ready else self._config.tick.deadline_s)
+                left_s = due_s - self._clock.now_s()
+                # Before a deadline closes a tick, what has come by then is taken.
+                if left_s > 0.0 or not (ready or self._inbox.empty):
+                    return max(0.0, left_s)
+            self._tick("watermark" if ready else "deadline")
 
     def _tick(self, closed_by: str) -> None:
         started_s = self._clock.now_s()

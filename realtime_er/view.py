@@ -16,6 +16,7 @@ from realtime_er.messages import (
     SAMPLE_RATE_HZ,
     Absence,
     AudioBlock,
+    Embedding,
     Estimate,
     Event,
     FaceReport,
@@ -29,7 +30,7 @@ from realtime_er.messages import (
     VideoFrame,
 )
 from realtime_er.stages import Evidence
-from realtime_er.windows import Transcribed
+from realtime_er.windows import Announced, Transcribed, Watermark
 
 _HISTORY_S = 30.0
 # One row of the waveform speaks for this much sound: 20 ms.
@@ -38,6 +39,7 @@ _OUTLINE_SAMPLES = SAMPLE_RATE_HZ // 50
 _WAVEFORM_ROWS = 2 * round(_HISTORY_S * SAMPLE_RATE_HZ / _OUTLINE_SAMPLES)
 # Spans of speech closer than this are one.
 _JOIN_S = 0.05
+_UNSHOWN = (Watermark, Embedding, FaceReport, Announced)  # faces come on their own way, sooner
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,39 @@ class Summary:
 class _Outline:
     """Outline of the newest sound: time and lowest and highest sample of each part.
 
-    Added to by one thread, read by any without a lock: it has twice the rows that are read, so what is
-    read is not written meanwhile.
+    Sound is only kept as it comes, and outlined when somebody looks: most sessions have no window.
     """
 
     def __init__(self) -> None:
-        self._rows = np.zeros((2 * _WAVEFORM_ROWS, 3), np.float64)
+        self._kept: deque[AudioBlock] = deque()  # since somebody last looked
+        self._lock = threading.Lock()  # between those who look; the microphone never waits
+        self._rows = np.zeros((_WAVEFORM_ROWS, 3), np.float64)
         self._count = 0
 
-    def add(self, time_s: float, low: float, high: float) -> None:
-        """Add a part. Microphone thread."""
-        self._rows[self._count % len(self._rows)] = time_s, low, high
-        self._count += 1  # last: from here on it may be read
+    def add(self, block: AudioBlock) -> None:
+        """Keep a block. Microphone thread."""
+        kept = self._kept
+        kept.append(block)
+        try:
+            if kept[0].end_s < block.start_s - _HISTORY_S:
+                kept.popleft()
+        except IndexError:
+            pass  # somebody who looks has just taken all of them
 
     def newest(self) -> npt.NDArray[np.float64]:
         """A copy, float64 (n, 3), oldest first. Any thread."""
-        end = self._count
-        return self._rows[np.arange(max(0, end - _WAVEFORM_ROWS), end) % len(self._rows)]
+        with self._lock:
+            while self._kept:
+                self._draw(self._kept.popleft())
+            end = self._count
+            return self._rows[np.arange(max(0, end - _WAVEFORM_ROWS), end) % _WAVEFORM_ROWS]
+
+    def _draw(self, block: AudioBlock) -> None:
+        for first in range(0, len(block.samples), _OUTLINE_SAMPLES):
+            part = block.samples[first : first + _OUTLINE_SAMPLES]
+            time_s = block.start_s + first / SAMPLE_RATE_HZ
+            self._rows[self._count % _WAVEFORM_ROWS] = time_s, part.min(), part.max()
+            self._count += 1
 
 
 class View:
@@ -114,6 +132,8 @@ class View:
 
     def observe(self, message: Evidence | Estimate) -> None:
         """Keep what snapshots and the summary need. Fusion thread."""
+        if isinstance(message, _UNSHOWN):
+            return
         with self._lock:
             match message:
                 case Estimate():
@@ -132,8 +152,6 @@ class View:
                     self._gaps.append(message)
                     if message.stream == "text":
                         self._current = None  # no final will come
-                case _:
-                    pass
 
     def _note_estimate(self, estimate: Estimate) -> None:
         self._history.append(estimate)
@@ -167,11 +185,8 @@ class View:
         self._frame = frame
 
     def sound_captured(self, block: AudioBlock) -> None:
-        """Keep the outline of the sound. Microphone thread."""
-        for first in range(0, len(block.samples), _OUTLINE_SAMPLES):
-            part = block.samples[first : first + _OUTLINE_SAMPLES]
-            time_s = block.start_s + first / SAMPLE_RATE_HZ
-            self._outline.add(time_s, float(part.min()), float(part.max()))
+        """Keep the sound for its outline. Microphone thread."""
+        self._outline.add(block)
 
     def finals(self) -> tuple[Hypothesis, ...]:
         """Final hypotheses with text, in order."""

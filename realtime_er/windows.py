@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from realtime_er.aggregators import aggregation_of
+from realtime_er.aggregators import aggregation_of, stacked
 from realtime_er.config import Config
 from realtime_er.device_states import DeviceChange, DeviceStates
 from realtime_er.feature_cache import EPSILON_S, FeatureCache
@@ -372,7 +372,7 @@ class WindowBuilder:
             absent["audio"] = self._devices.away("audio", end_s) or blind or reason
             return None
         ages["audio"] = end_s - heard.used[-1].end_s
-        return statistics(np.stack([step.vector for step in heard.used]))
+        return statistics(stacked(heard.used))
 
     def spoken_at_end(self, last: Embedding) -> list[Embedding]:
         """What no tick has counted of the voice, and ``last``, as far as they hold speech.

@@ -36,6 +36,46 @@ def test_get_times_out_with_none_and_drains_after_close():
         box.get()
 
 
+def waiting_for(box: Mailbox[int], least: int, timeout_s: float | None = None):
+    """A thread that waits for something worth it: what it was shown meanwhile, and what it got."""
+    shown: list[int] = []
+    got: list[int | None] = []
+
+    def worth_waking(item: int) -> bool:
+        shown.append(item)
+        return item >= least
+
+    thread = threading.Thread(target=lambda: got.append(box.get(timeout_s, worth_waking)))
+    thread.start()
+    while box._worth_waking is None and thread.is_alive():
+        pass  # from here on it waits
+    return thread, shown, got
+
+
+def test_what_is_not_worth_waking_for_waits_for_what_is():
+    box: Mailbox[int] = Mailbox("a>b", 20, "block")
+    thread, shown, got = waiting_for(box, 3)
+    for item in (1, 2, 3, 4):
+        box.put(item)
+    thread.join(5)
+    assert got == [1]  # the oldest comes first, as ever
+    assert shown[:3] == [1, 2, 3]  # still asleep at each of them
+    assert [box.get() for _ in range(3)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("end", ["half full", "time is up", "closed"])
+def test_nothing_waits_for_good(end):
+    box: Mailbox[int] = Mailbox("a>b", 4, "block")
+    thread, _shown, got = waiting_for(box, 99, 0.3 if end == "time is up" else None)
+    box.put(1)
+    if end == "half full":
+        box.put(2)
+    elif end == "closed":
+        box.close()
+    thread.join(5)
+    assert got == [1]
+
+
 def test_closing_releases_a_blocked_put_and_counts_it():
     box: Mailbox[int] = Mailbox("a>b", 1, "block")
     box.put(1)

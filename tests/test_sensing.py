@@ -10,6 +10,7 @@ from realtime_er.messages import AudioBlock, FaceReport, VideoFrame
 from realtime_er.perception.face import CropRule, FacePerception
 from realtime_er.runtime import Mailbox, MailboxClosed
 from realtime_er.sensing import AudioStage, FaceStage
+from realtime_er.windows import Watermark
 from tests.fakes import ramp
 from tests.test_session import FakeAudioEncoder, FakeFaceEncoder, OneFace
 
@@ -102,3 +103,48 @@ def test_sound_is_left_out_in_one_piece_by_an_encoder_that_cannot_catch_up(cost_
     tally = stage.tally
     assert tally.overtaken == left_out
     assert tally.processed + tally.skipped + tally.tail + tally.overtaken == 48_000
+
+
+class ManyFaces(FakeFaceEncoder):
+    batch_size = 6
+
+    def __init__(self):
+        self.sizes = []
+
+    def encode_many(self, pictures):
+        self.sizes.append(len(pictures))
+        return np.stack([self.encode(picture)[0] for picture in pictures])
+
+
+def messages_of_file(encoder, times_s, rate_hz):
+    frames = Mailbox("camera>face", 100, "block")
+    for index, time_s in enumerate(times_s):
+        frames.put(VideoFrame(index, time_s, np.full((120, 160, 3), (index, 0, 9), np.uint8)))
+    frames.close()
+    inbox = Mailbox("a>b", 1000, "block")
+    config = load_config("analyze", {"face.min_sharpness": 0.0, "face.rate_hz": rate_hz})
+    perception = FacePerception(config.face, OneFace(), CropRule(1.0, 0.0, 48))
+    stage = FaceStage(frames, inbox, perception, encoder, lambda _report: None, config, None)
+    with pytest.raises(MailboxClosed):
+        stage.run()
+    messages = [inbox.get(0.0) for _ in range(inbox.waiting)]
+    reports = [message for message in messages if isinstance(message, FaceReport)]
+    assert stage.tally.processed == len(reports)
+    return messages, [(r.time_s, r.embedding and r.embedding.vector.tolist()) for r in reports]
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "length_s", "sizes"), [(10.0, 2.0, [6, 6, 6, 1]), (2.0, 5.0, [4, 5])]
+)
+def test_faces_of_a_file_wait_for_each_other_but_not_long(rate_hz, length_s, sizes):
+    times_s = np.arange(10 * length_s) / 10
+    encoder = ManyFaces()
+    messages, reports = messages_of_file(encoder, times_s, rate_hz)
+    assert encoder.sizes == sizes  # the first sighting is not a target yet
+    assert reports == messages_of_file(FakeFaceEncoder(), times_s, rate_hz)[1]
+    known_s = -1.0
+    for message in messages:
+        if isinstance(message, Watermark):
+            known_s = message.time_s
+        else:  # no tick went on without what was held
+            assert message.time_s > known_s

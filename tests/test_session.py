@@ -374,12 +374,13 @@ def test_muted_sound_is_a_gap_that_is_neither_read_nor_lost():
     config = load_config("analyze", {"face.min_sharpness": 0.0})
     source = FakeSource(CountingCamera(6.0), microphone)
     models = FakeModels(config, speech=range(96_000))
-    with Session(config, source=source, models=models) as session:
-        # By the sound's own time: the sound from 2.01 s to 4.02 s is not read.
-        microphone.at = {
-            480 * 67: lambda: session.set_muted(True),
-            480 * 134: lambda: session.set_muted(False),
-        }
+    session = Session(config, source=source, models=models)
+    # By the sound's own time: the sound from 2.01 s to 4.02 s is not read.
+    microphone.at = {
+        480 * 67: lambda: session.set_muted(True),
+        480 * 134: lambda: session.set_muted(False),
+    }
+    with session:
         estimates = list(session.estimates())
     assert [(gap.stream, gap.reason) for gap in session.gaps] == [("microphone", "muted")]
     assert session.gaps[0].start_s == pytest.approx(2.01)

@@ -72,7 +72,7 @@ class _Watch:
                 self._from = (at_s, time.thread_time(), rss_mb())
             return True
         self._looks += 1
-        now_s = self._now()
+        now_s = self._now() if waiting else 0.0  # a snapshot costs, and is not the window's
         for estimate in waiting:
             if estimate.timing.age_s is not None:
                 self._waits_s.append(now_s - estimate.time_s - estimate.timing.age_s)

@@ -125,9 +125,10 @@ def run_live(
                 next_look_s = now_s + 1.0
                 rss.append((now_s, rss_mb()))
                 progress(min(1.0, (now_s - from_s) / seconds))
-            # Before the threads end, or their clocks are gone.
-            last, ended = read_clocks(), _Used.of(notes)
+                # Before the threads end, or their clocks are gone; not oftener, since it costs.
+                last, ended = read_clocks(), _Used.of(notes)
             if now_s - from_s >= seconds:
+                last, ended = read_clocks(), _Used.of(notes)
                 break
         session.stop()
         for _estimate in session.estimates():

@@ -37,6 +37,8 @@ FPS = 30.0
 SIZE_PX = (1280, 720)
 _BLOCK = 320
 _DIMS = {"face": 512, "audio": 256, "text": 768}
+_CROP = CropRule(0.95, -0.01, 48)
+"""The compact bundle's."""
 _SPEECH_S, _TURN_S = 3.0, 4.0
 """Speech lasts this long of each turn, so that sentences begin and end."""
 
@@ -216,7 +218,7 @@ class ConstantModels(Models):
 
     def face_perception(self) -> FacePerception:
         """One face that never moves; tracking, cutting and judging are the real ones."""
-        return FacePerception(self._settings.face, _Detector(), CropRule(1.2, 0.0, 64))
+        return FacePerception(self._settings.face, _Detector(), _CROP)
 
     def speech_detector(self) -> SpeechDetector:
         """The real state machine on a constant voice."""

@@ -32,7 +32,12 @@ from realtime_er.bench.overhead import overhead_section, run_overhead
 from realtime_er.bench.reencoding import reencoding_section
 from realtime_er.bench.starting import starting_section
 from realtime_er.bench.tables import Section
-from realtime_er.bench.weights import missing_weights, random_weights, remove_exports
+from realtime_er.bench.weights import (
+    exports,
+    missing_weights,
+    random_weights,
+    remove_exports,
+)
 from realtime_er.config import Config, load_config
 from realtime_er.errors import ConfigError, SourceError
 from realtime_er.messages import MODALITIES
@@ -120,12 +125,13 @@ def measure(wish: Wish, say: Callable[[str], None] = lambda _text: None) -> Resu
 @contextmanager
 def _no_exports_left(wish: Wish, folder: Path) -> Iterator[None]:
     """Afterwards remove from the user's cache what was exported of weights that go as well."""
+    before = exports() if wish.bundle == "paper" else frozenset()
     try:
         yield
     finally:
         made = folder / "weights"
         if wish.bundle == "paper" and made.is_dir():
-            remove_exports(made)
+            remove_exports(made, before)
 
 
 class _Bench:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -100,7 +101,9 @@ def _has_score(line: str) -> bool:
     return isinstance(record, dict) and any(name.startswith("contribution_") for name in record)
 
 
-def _until(command: list[str], wanted: Callable[[str], bool]) -> float | None:
+def _until(
+    command: list[str], wanted: Callable[[str], bool], patience_s: float = _TIMEOUT_S
+) -> float | None:
     """Seconds from starting a process to the line that is wanted; None when it never comes."""
     started_s = time.perf_counter()
     found_s: float | None = None
@@ -112,18 +115,28 @@ def _until(command: list[str], wanted: Callable[[str], bool]) -> float | None:
         env=_environment(),
     ) as process:
         assert process.stdout is not None  # it is a pipe
-        for line in process.stdout:
-            if wanted(line):
-                found_s = time.perf_counter() - started_s
-                break
-            if time.perf_counter() - started_s > _TIMEOUT_S:
-                break
-        process.terminate()
-        process.communicate()
+        # A process that says nothing would be waited for as long as it lives.
+        watchdog = threading.Timer(patience_s, process.kill)
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                if wanted(line):
+                    found_s = time.perf_counter() - started_s
+                    break
+            process.terminate()
+            process.communicate()
+        finally:
+            watchdog.cancel()
     return found_s
 
 
 def _import_s(code: str) -> float:
     timed = f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
-    done = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", timed],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_TIMEOUT_S,
+    )
     return float(done.stdout)

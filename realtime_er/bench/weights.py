@@ -128,11 +128,21 @@ def missing_weights(sources: dict[str, str]) -> list[str]:
     return missing
 
 
-def remove_exports(folder: Path) -> None:
+def exports() -> frozenset[Path]:
+    """The folders of everything that runtimes have exported into the user's cache."""
+    from realtime_er.encoders.runtimes.store import default_root
+
+    root = default_root()
+    return frozenset(root.iterdir()) if root.is_dir() else frozenset()
+
+
+def remove_exports(folder: Path, kept: frozenset[Path]) -> None:
     """Remove from the user's cache what runtimes exported of the weights in this folder.
 
     Args:
         folder: what ``random_weights`` made.
+        kept: Folders that stay: random weights are the same every time, so another run may have
+            exported them for good.
     """
     from realtime_er.encoders.paper.hub import find_weights
     from realtime_er.encoders.runtimes.store import Store
@@ -140,4 +150,6 @@ def remove_exports(folder: Path) -> None:
     for name in ("face", "audio", "text"):
         found = find_weights(folder / name)
         for identity in {found.sha256, found.identity}:
-            shutil.rmtree(Store(name, identity).folder, ignore_errors=True)
+            exported = Store(name, identity).folder
+            if exported not in kept:
+                shutil.rmtree(exported, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,9 +62,18 @@ def extract(
     device: Annotated[
         str, typer.Option("--device", metavar="NAME", help="cpu, cuda, mps; by default the best.")
     ] = "auto",
+    half: Annotated[
+        bool,
+        typer.Option("--half", help="Encode in 16 bits, on CUDA only; features are less exact."),
+    ] = False,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Threads that read files and look for faces.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Threads that read files and look for faces [1; with a GPU all processors].",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Torch threads.")] = 1,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch encoders from the hub when not there.")
@@ -84,7 +94,7 @@ def extract(
         from realtime_er.perception.detectors import make_detector
         from realtime_er.training.corpora.manifest import write_manifest
         from realtime_er.training.extraction import Extractor, ExtractSettings
-        from realtime_er.training.mer.encoders import load_encoders
+        from realtime_er.training.mer.encoders import choose_device, load_encoders
         from realtime_er.training.mer.recipe import modalities_from
     except ImportError as error:
         raise ModelError(f"{NEEDS_PAPER} ({error.name} is missing)") from error
@@ -95,7 +105,7 @@ def extract(
         typer.echo(f"{target} is there already; delete it to describe {corpus} again")
         return
     torch.set_num_threads(threads)
-    found = load_encoders(encoders, chosen, device=device, download=download)
+    found = load_encoders(encoders, chosen, device=device, half=half, download=download)
     spoken = found.text is not None and not no_asr
     transcribe, words = _recogniser(listing, asr_model) if spoken else (None, "")
     write_manifest(target.with_name(f"{target.stem}.manifest.csv"), listing.rows)
@@ -104,12 +114,20 @@ def extract(
         lambda: make_detector(FaceConfig()),
         transcribe,
         ExtractSettings(
-            windows="faces" if windows == "faces" else "time", words=words, workers=workers
+            windows="faces" if windows == "faces" else "time",
+            words=words,
+            precision="fp16" if half else "fp32",
+            workers=workers or _workers(choose_device(device)),
         ),
     )
     report = extractor.run(listing, data, target, lambda state: _report(corpus, state))
     typer.echo(report.summary())
     typer.echo(f"written: {target}")
+
+
+def _workers(device: str) -> int:
+    """With the encoders on a GPU the processors are free, and it waits for what they read."""
+    return 1 if device == "cpu" else os.cpu_count() or 1
 
 
 def _report(corpus: str, progress: object) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
@@ -19,6 +20,20 @@ class FaceModel(Protocol):
 
     def encode(self, picture: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Embedding float32 (dim,) and logits of what the bundle's cutter made of a face."""
+        ...
+
+
+@runtime_checkable
+class BatchFaceModel(FaceModel, Protocol):
+    """Describes several faces in one pass, each by itself."""
+
+    @property
+    def batch_size(self) -> int:
+        """Faces worth waiting for where nobody waits for the result; 1: none."""
+        ...
+
+    def encode_many(self, pictures: Sequence[npt.NDArray[Any]]) -> FloatArray:
+        """Embeddings float32 (n, dim) of what ``encode`` takes, one row each."""
         ...
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from math import factorial
 from pathlib import Path
@@ -18,6 +19,8 @@ from realtime_er.encoders.bundle import load_card
 from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import SpecMismatch
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
+
+_Places = np.typing.NDArray[np.intp]
 
 SUBSETS: tuple[frozenset[str], ...] = tuple(
     frozenset(chosen) for size in (1, 2, 3) for chosen in combinations(MODALITIES, size)
@@ -44,8 +47,14 @@ def statistics(values: FloatArray) -> FloatArray:
     """
     if values.ndim != 2 or len(values) == 0:
         raise ValueError(f"statistics need [T, D] with T >= 1, got {values.shape}")
+    # What numpy's mean and std do, without a second mean and their bookkeeping: at every tick.
     exact = values.astype(np.float64)
-    return np.concatenate([exact.mean(axis=0), exact.std(axis=0)]).astype(np.float32)
+    n_rows = len(exact)
+    mean = np.add.reduce(exact, axis=0) / n_rows
+    exact -= mean
+    np.multiply(exact, exact, out=exact)
+    spread = np.sqrt(np.add.reduce(exact, axis=0) / n_rows)
+    return np.concatenate([mean, spread]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -239,20 +248,38 @@ def shapley(
     Raises:
         KeyError: A subset is missing.
     """
-    players = [name for name in MODALITIES if name in present]
-    count = len(players)
-
-    def value(coalition: frozenset[str]) -> np.typing.NDArray[np.float64]:
-        return np.asarray(values[coalition] if coalition else prior, np.float64)
-
+    players = tuple(name for name in MODALITIES if name in present)
+    coalitions, terms = _shapley_terms(players)
+    table = np.array([values[one] if one else prior for one in coalitions], np.float64)
+    total = np.zeros((len(players), len(prior)), np.float64)
+    for weight, joined, without in terms:
+        total += weight * (table.take(joined, 0) - table.take(without, 0))
     result = {name: np.zeros(len(prior), np.float32) for name in MODALITIES}
+    result.update(zip(players, total.astype(np.float32), strict=True))
+    return result
+
+
+@cache
+def _shapley_terms(
+    players: tuple[str, ...],
+) -> tuple[tuple[frozenset[str], ...], tuple[tuple[float, _Places, _Places], ...]]:
+    """The coalitions, and the terms of each player's sum, all players side by side.
+
+    A term is a weight and, for every player, the numbers of the coalitions with and without them.
+    """
+    count = len(players)
+    coalitions = tuple(frozenset(c) for n in range(count + 1) for c in combinations(players, n))
+    place = {coalition: number for number, coalition in enumerate(coalitions)}
+    weights: list[float] = []
+    without: list[list[int]] = []
+    joined: list[list[int]] = []
     for name in players:
         others = [other for other in players if other != name]
-        total = np.zeros(len(prior), np.float64)
-        for size in range(count):
-            weight = factorial(size) * factorial(count - size - 1) / factorial(count)
-            for chosen in combinations(others, size):
-                without = frozenset(chosen)
-                total += weight * (value(without | {name}) - value(without))
-        result[name] = total.astype(np.float32)
-    return result
+        chosen = [frozenset(c) for n in range(count) for c in combinations(others, n)]
+        weights = [
+            factorial(len(c)) * factorial(count - len(c) - 1) / factorial(count) for c in chosen
+        ]
+        without.append([place[c] for c in chosen])
+        joined.append([place[c | {name}] for c in chosen])
+    columns = zip(weights, zip(*joined, strict=True), zip(*without, strict=True), strict=True)
+    return coalitions, tuple((weight, np.array(j), np.array(w)) for weight, j, w in columns)

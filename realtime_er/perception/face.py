@@ -245,12 +245,19 @@ class FacePerception:
             frame: Newer than the last one asked about.
             share: Of ``face.rate_hz``.
         """
-        rate_hz = share * self._config.rate_hz
-        slot_s = int((frame.time_s + self._TOLERANCE_S) * rate_hz) / rate_hz
+        slot_s = self._slot_s(frame, share)
         if slot_s <= self._last_slot_s:
             return False
         self._last_slot_s = slot_s
         return True
+
+    def would_be_due(self, frame: VideoFrame, share: float = 1.0) -> bool:
+        """Like ``due``, of a frame that is not looked at yet. Any thread while this one waits."""
+        return self._slot_s(frame, share) > self._last_slot_s
+
+    def _slot_s(self, frame: VideoFrame, share: float) -> float:
+        rate_hz = share * self._config.rate_hz
+        return int((frame.time_s + self._TOLERANCE_S) * rate_hz) / rate_hz
 
     def observe(self, frame: VideoFrame) -> tuple[FaceReport, npt.NDArray[Any] | None]:
         """Detect, track and judge; with the target as its encoder reads it, None if it may not."""

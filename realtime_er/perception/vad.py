@@ -131,6 +131,11 @@ class SpeechDetector:
         """Duration of one decision."""
         return self._step_s
 
+    @property
+    def n_missing(self) -> int:
+        """Samples until the next decision, if they follow on."""
+        return self._step - len(self._pending)
+
     def push(self, block: AudioBlock) -> list[SpeechActivity | SpeechSegment]:
         """Take the next sound; what follows from it, in time order.
 
@@ -151,13 +156,14 @@ class SpeechDetector:
         if len(self._pending) == 0:
             self._pending_first = first
         self._anchors.append((first, start_s))
-        self._pending = np.concatenate([self._pending, samples]).astype(np.float32)
+        self._pending = np.concatenate([self._pending, samples]).astype(np.float32, copy=False)
         self._expected = first + len(samples)
         self._received_s = start_s + len(samples) / SAMPLE_RATE_HZ
         whole = len(self._pending) // self._step
         for index in range(whole):
             self._decide(self._pending[index * self._step : (index + 1) * self._step], out)
-        self._pending = self._pending[whole * self._step :].copy()
+        if whole:
+            self._pending = self._pending[whole * self._step :].copy()
         return out
 
     def flush(self) -> list[SpeechActivity | SpeechSegment]:
@@ -314,7 +320,7 @@ class SpeechDetector:
 
 
 def _level_dbfs(samples: FloatArray) -> float:
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    power = float(np.add.reduce(np.square(samples, dtype=np.float64))) / len(samples)
     if not power > 0.0:
         return SILENCE_DBFS
     return max(SILENCE_DBFS, 10.0 * math.log10(power))

@@ -2,6 +2,10 @@
 
 Clips are described in shards of 100. A shard that is finished lies beside the output until all are,
 so a run that was stopped goes on where it was. What cannot be read is passed by and reported.
+
+Some threads decode files and look for faces while this one runs the encoders over several clips at once:
+
+    files ──workers──> clips of the next groups (at most two) ──> encoders ──> shard
 """
 
 from __future__ import annotations
@@ -11,8 +15,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +44,8 @@ from realtime_er.training.mer.encoders import Encoders
 
 _CLIPS_AT_ONCE = 16
 """Clips whose faces and sound are held at a time; they share the encoders' batches."""
+_GROUPS_AHEAD = 2
+"""Groups that are read while one is described; more would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,14 @@ class ExtractSettings:
         windows: "time" cuts faces into windows of 4 s like the sound; "faces" counts 20 faces, as
             published.
         words: what recognises words where there is no transcript, for the record; empty: nothing.
+        precision: of the encoders, for the record.
         shard_rows: clips in a shard.
         workers: threads that decode files and look for faces.
     """
 
     windows: Windows = "time"
     words: str = ""
+    precision: str = "fp32"
     shard_rows: int = 100
     workers: int = 1
 
@@ -109,10 +119,17 @@ class Extractor:
         shards: list[Features] = []
         problems = [Problem(one.id, "", one.reason) for one in listing.skipped]
         started_s = time.monotonic()
+        keys = [self._key(chunk, rows) for chunk in chunks]
+        paths = [parts / f"{number:05d}.npz" for number in range(len(chunks))]
+        there = [_finished(path, key) for path, key in zip(paths, keys, strict=True)]
+        missing = [chunk for chunk, found in zip(chunks, there, strict=True) if found is None]
         # One pool for the whole run: its threads keep their detectors and recognisers.
-        with ThreadPoolExecutor(max(1, self._settings.workers)) as pool:
+        with closing(self._read_groups(missing, root, rows)) as groups:
             for number, chunk in enumerate(chunks):
-                shard = self._shard(parts / f"{number:05d}.npz", chunk, root, rows, pool)
+                shard = there[number]
+                if shard is None:
+                    shard = self._describe(chunk, groups, keys[number])
+                    save_features(paths[number], shard)
                 shards.append(shard)
                 problems += [Problem(*one) for one in shard.meta["problems"]]
                 if progress is not None:
@@ -138,40 +155,42 @@ class Extractor:
             del settings[name]
         return {"encoders": self._encoders.identities(), "settings": settings}
 
-    def _shard(
-        self,
-        path: Path,
-        chunk: Sequence[ManifestRow],
-        root: Path,
-        rows: Sequence[ManifestRow],
-        pool: Executor,
-    ) -> Features:
-        """A finished shard from an earlier run, or a new one."""
-        with_pictures = any(row.video for row in rows)
-        told = [FORMAT, self._meta(), with_pictures, [asdict(row) for row in chunk]]
-        key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-        if path.is_file():
-            try:
-                found = load_features(path)
-            except CorpusError:
-                found = None  # half written by a run that was killed: done again
-            if found is not None and found.meta.get("key") == key:
-                return found
-        shard = self._describe(chunk, root, key, pool, with_pictures=with_pictures)
-        save_features(path, shard)
-        return shard
+    def _key(self, chunk: Sequence[ManifestRow], rows: Sequence[ManifestRow]) -> str:
+        """What a finished shard is known by: its rows, and everything that describes them."""
+        told = [FORMAT, self._meta(), _with_pictures(rows), [asdict(row) for row in chunk]]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def _describe(
-        self,
-        chunk: Sequence[ManifestRow],
-        root: Path,
-        key: str,
-        pool: Executor,
-        *,
-        with_pictures: bool,
-    ) -> Features:
+    def _read_groups(
+        self, chunks: Sequence[Sequence[ManifestRow]], root: Path, rows: Sequence[ManifestRow]
+    ) -> Generator[list[ClipContent], None, None]:
+        """The clips of all chunks, group by group and in order; workers read ahead of who asks."""
+        wanted = self._wanted(rows)
+
+        def read(row: ManifestRow) -> ClipContent:
+            detector, transcribe = self._tools()
+            return read_clip(row, root, wanted, detector, transcribe)
+
+        groups = (group for chunk in chunks for group in _groups(chunk))
+        if self._settings.workers <= 1:
+            # One worker reads in this thread, so that a debugger and a profiler see it.
+            for group in groups:
+                yield [read(row) for row in group]
+            return
+        pool = ThreadPoolExecutor(self._settings.workers)
+        ahead: deque[list[Future[ClipContent]]] = deque()
+        try:
+            for group in groups:
+                ahead.append([pool.submit(read, row) for row in group])
+                if len(ahead) > _GROUPS_AHEAD:
+                    yield [future.result() for future in ahead.popleft()]
+            while ahead:
+                yield [future.result() for future in ahead.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _wanted(self, rows: Sequence[ManifestRow]) -> Wanted:
         encoders = self._encoders
-        wanted = Wanted(
+        return Wanted(
             face=encoders.face is not None,
             audio=encoders.audio is not None,
             text=encoders.text is not None,
@@ -180,21 +199,18 @@ class Extractor:
                 if encoders.audio is None
                 else encoders.audio.window_samples
             ),
-            with_pictures=with_pictures,
+            with_pictures=_with_pictures(rows),
         )
 
-        def read(row: ManifestRow) -> ClipContent:
-            detector, transcribe = self._tools()
-            return read_clip(row, root, wanted, detector, transcribe)
-
+    def _describe(
+        self, chunk: Sequence[ManifestRow], groups: Iterator[list[ClipContent]], key: str
+    ) -> Features:
+        """A shard, of the next groups."""
         kept: list[ClipContent] = []
         vectors: dict[str, Vectors] = {name: [] for name in MODALITIES}
         problems: list[Problem] = []
-        for start in range(0, len(chunk), _CLIPS_AT_ONCE):
-            group = chunk[start : start + _CLIPS_AT_ONCE]
-            # One worker reads in this thread, so that a debugger and a profiler see it.
-            alone = self._settings.workers <= 1
-            clips = list(map(read, group) if alone else pool.map(read, group))
+        for _group in _groups(chunk):
+            clips = next(groups)
             found = describe_clips(self._encoders, clips, self._settings.windows)
             for place, clip in enumerate(clips):
                 own = {name: found[name][place] for name in MODALITIES}
@@ -269,6 +285,25 @@ class Extractor:
             mask=mask,
             meta=meta,
         )
+
+
+def _groups(chunk: Sequence[ManifestRow]) -> list[Sequence[ManifestRow]]:
+    return [chunk[start : start + _CLIPS_AT_ONCE] for start in range(0, len(chunk), _CLIPS_AT_ONCE)]
+
+
+def _with_pictures(rows: Sequence[ManifestRow]) -> bool:
+    return any(row.video for row in rows)
+
+
+def _finished(path: Path, key: str) -> Features | None:
+    """A shard of an earlier run, if it is whole and was made of the same."""
+    if not path.is_file():
+        return None
+    try:
+        found = load_features(path)
+    except CorpusError:
+        return None  # half written by a run that was killed: done again
+    return found if found.meta.get("key") == key else None
 
 
 def join(shards: Sequence[Features], meta: dict[str, Any]) -> Features:

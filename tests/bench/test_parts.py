@@ -1,6 +1,7 @@
 """Every part of the bench gives a whole table, on a short clip; and the command's arguments."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -84,6 +85,11 @@ def test_the_first_wanted_line_of_a_process_is_timed():
     assert starting._until(command, lambda line: False) is None
 
 
+def test_a_process_that_says_nothing_is_given_up():
+    silent = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    assert starting._until(silent, lambda line: True, patience_s=0.5) is None
+
+
 def test_the_compact_bundle_has_one_runtime():
     section = backends.backends_section(load_config("demo"), 1)
     assert [row.value for row in section.rows] == [None]
@@ -164,6 +170,27 @@ def test_random_weights_are_made_once_and_named(tmp_path, monkeypatch):
     (tmp_path / weights._DONE).touch()
     weights.random_weights(tmp_path)
     assert len(made) == 1
+
+
+def test_exports_of_another_run_are_left(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="needs huggingface_hub (the extra 'paper')")
+    from realtime_er.bench import weights
+    from realtime_er.encoders.paper import hub
+    from realtime_er.encoders.runtimes import store
+
+    monkeypatch.setattr(store, "default_root", lambda: tmp_path / "cache")
+    for name in ("face", "audio", "text"):
+        (tmp_path / "made" / name).mkdir(parents=True)
+        (tmp_path / "made" / name / "model.safetensors").write_text(name)
+    folders = [
+        store.Store(name, hub.find_weights(tmp_path / "made" / name).identity).folder
+        for name in ("face", "audio")
+    ]
+    folders[0].mkdir(parents=True)
+    before = weights.exports()
+    folders[1].mkdir()
+    weights.remove_exports(tmp_path / "made", before)
+    assert [folder.exists() for folder in folders] == [True, False]
 
 
 def test_weights_that_are_there_are_not_missing(tmp_path):

@@ -80,6 +80,14 @@ def test_statistics_are_mean_and_population_deviation():
     np.testing.assert_allclose(found, [3.0, 2.0, np.sqrt(8 / 3), 0.0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 50, 1001])
+def test_statistics_are_numpys_to_the_last_bit(rows):
+    values = np.random.default_rng(rows).normal(3.0, 40.0, (rows, 33)).astype(np.float32)
+    exact = values.astype(np.float64)
+    expected = np.concatenate([exact.mean(axis=0), exact.std(axis=0)]).astype(np.float32)
+    assert statistics(values).tobytes() == expected.tobytes()
+
+
 def test_statistics_of_one_row_have_no_deviation():
     np.testing.assert_array_equal(statistics(np.ones((1, 3), np.float32))[3:], np.zeros(3))
 

@@ -1,6 +1,7 @@
 """From a corpus on disk to a file of features: what is in it, what is reported, what is resumed."""
 
 import csv
+import threading
 from dataclasses import replace
 
 import cv2
@@ -276,6 +277,72 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, encoders, monkeypatch):
     assert again.ids.tolist() == whole.ids.tolist()
     np.testing.assert_allclose(again.video, whole.video, atol=1e-5)
     np.testing.assert_allclose(again.audio, whole.audio, atol=1e-5)
+
+
+def test_workers_read_ahead_and_give_what_one_by_one_gives(tmp_path, encoders, monkeypatch):
+    monkeypatch.setattr(extraction, "_CLIPS_AT_ONCE", 2)
+    for index in range(11):
+        mer_media.write_clip(tmp_path / f"{index}.avi", index, 1.0)
+    (tmp_path / "4.avi").write_bytes(b"no film")
+    rows = tuple(row(f"{index}.avi") for index in range(11))
+    real, real_describe = extraction.read_clip, extraction.describe_clips
+    readers, described, most = [], [], []
+
+    def reading(*arguments):
+        readers.append(threading.get_ident())
+        return real(*arguments)
+
+    def describing(found, clips, windows):
+        most.append(len(readers) - len(described))
+        described.extend(clips)
+        return real_describe(found, clips, windows)
+
+    monkeypatch.setattr(extraction, "read_clip", reading)
+    monkeypatch.setattr(extraction, "describe_clips", describing)
+    report = run(encoders, Listing(rows), tmp_path, tmp_path / "f.npz", shard_rows=5, workers=3)
+    assert reasons(report).keys() == {("meld/4.avi", "all")}
+    assert threading.get_ident() not in readers
+    assert max(most) <= 2 * (1 + 2)  # a group and what is read ahead of it
+    found = load_features(tmp_path / "f.npz")
+    monkeypatch.undo()
+    run(encoders, Listing(rows), tmp_path, tmp_path / "alone.npz", shard_rows=5)
+    alone = load_features(tmp_path / "alone.npz")
+    assert found.ids.tolist() == alone.ids.tolist() == [r.id for r in rows if r.video != "4.avi"]
+    for name in ("video", "audio", "text", "mask"):
+        np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-5)
+
+
+def test_what_a_worker_cannot_do_ends_the_run_and_the_rest_goes_on_later(
+    tmp_path, encoders, monkeypatch
+):
+    for index in range(6):
+        mer_media.write_clip(tmp_path / f"{index}.avi", index, 1.0)
+    rows = tuple(row(f"{index}.avi") for index in range(6))
+    real, read, broken = extraction.read_clip, [], ["3.avi"]
+
+    def failing(one, *rest):
+        read.append(one.video)
+        if one.video in broken:
+            raise MemoryError("no room")
+        return real(one, *rest)
+
+    monkeypatch.setattr(extraction, "read_clip", failing)
+    monkeypatch.setattr(extraction, "_CLIPS_AT_ONCE", 1)
+    out = tmp_path / "f.npz"
+    with pytest.raises(MemoryError, match="no room"):
+        run(encoders, Listing(rows), tmp_path, out, shard_rows=1, workers=2)
+    assert "0.avi" in read
+    assert not out.exists()
+    read.clear()
+    broken.clear()
+    run(encoders, Listing(rows), tmp_path, out, shard_rows=1, workers=2)
+    assert not {"0.avi", "1.avi", "2.avi"} & set(read)
+    assert load_features(out).ids.tolist() == [r.id for r in rows]
+
+
+def test_sixteen_bits_are_for_gpus(folder):
+    with pytest.raises(ConfigError, match=r"16 bits are for GPUs with CUDA, and .* run on cpu"):
+        mer_encoders.load_encoders(str(folder), device="cpu", half=True)
 
 
 def test_a_shard_of_other_encoders_or_cut_off_is_done_again(tmp_path, encoders, monkeypatch):

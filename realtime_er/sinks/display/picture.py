@@ -156,9 +156,10 @@ class Picture(QWidget):
         key = (id(image), size)
         if self._image is not None and key == self._scaled_key:
             return self._image
-        pixels = shrunk(image, size)
+        # With a fourth byte: Qt copies that as it is, and converts three at every paint.
+        pixels = np.asarray(cv2.cvtColor(shrunk(image, size), cv2.COLOR_BGR2BGRA), np.uint8)
         scaled = QImage(
-            pixels.data, size[0], size[1], pixels.strides[0], QImage.Format.Format_BGR888
+            pixels.data, size[0], size[1], pixels.strides[0], QImage.Format.Format_RGB32
         )
         scaled.setDevicePixelRatio(ratio)
         self._pixels, self._image, self._scaled_key = pixels, scaled, key

@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QPainter,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QGraphicsView, QWidget
 
 from realtime_er.sinks.display.shown import Shown
@@ -125,6 +133,8 @@ class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
             self.curves.append(curve)
             self.addItem(curve)
         self._pens = (-1, 0.0)
+        self._grid_key: object = None
+        self._grid_picture = QPixmap()
 
     @property
     def _bottom_px(self) -> float:
@@ -197,8 +207,35 @@ class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         painter.save()
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.fillRect(self.viewport().rect(), QColor(theme.card))
         ground = self._ground()
+        painter.drawPixmap(0, 0, self._grid(ground))
+        if self._shown is not None:
+            self._paint_marks(painter, ground, self._shown)
+        if self._empty:
+            painter.setFont(style.font(13))
+            painter.setPen(QColor(theme.faint))
+            painter.drawText(ground, Qt.AlignmentFlag.AlignCenter, self._empty)
+        painter.restore()
+
+    def _grid(self, ground: QRectF) -> QPixmap:
+        """Lines and what stands beside them: the same as long as the newest is followed."""
+        shown, size, ratio = self._shown, self.viewport().size(), self.devicePixelRatioF()
+        marked = () if shown is None else ticks(shown.start_s, shown.end_s, shown.now_s)
+        times = tuple((round(self._x(ground, time_s)), text) for time_s, text in marked)
+        key = (size.width(), size.height(), ratio, self._style.unit, times)
+        if key != self._grid_key:
+            self._grid_key = key
+            self._grid_picture = QPixmap(size * ratio)
+            self._grid_picture.setDevicePixelRatio(ratio)
+            self._grid_picture.fill(QColor(self._style.theme.card))
+            painter = QPainter(self._grid_picture)
+            self._paint_levels(painter, ground)
+            self._paint_times(painter, ground, times)
+            painter.end()
+        return self._grid_picture
+
+    def _paint_levels(self, painter: QPainter, ground: QRectF) -> None:
+        style, theme = self._style, self._style.theme
         painter.setFont(style.font(11))
         for value, text in self._levels:
             y = round(self._y(ground, value))
@@ -210,19 +247,13 @@ class TimePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
                 Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
                 text,
             )
-        if self._shown is not None:
-            self._paint_times(painter, ground, self._shown)
-            self._paint_marks(painter, ground, self._shown)
-        if self._empty:
-            painter.setFont(style.font(13))
-            painter.setPen(QColor(theme.faint))
-            painter.drawText(ground, Qt.AlignmentFlag.AlignCenter, self._empty)
-        painter.restore()
 
-    def _paint_times(self, painter: QPainter, ground: QRectF, shown: Shown) -> None:
+    def _paint_times(
+        self, painter: QPainter, ground: QRectF, times: Sequence[tuple[int, str]]
+    ) -> None:
+        """Lines across at these pixels; the font is that of the levels."""
         style, theme = self._style, self._style.theme
-        for time_s, text in ticks(shown.start_s, shown.end_s, shown.now_s):
-            x = round(self._x(ground, time_s))
+        for x, text in times:
             painter.setPen(QPen(QColor(theme.grid), 1))
             painter.drawLine(QPointF(x, ground.top()), QPointF(x, ground.bottom()))
             if x < ground.left() + style.px(10) or not self._says_times:

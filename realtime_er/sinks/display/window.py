@@ -45,6 +45,10 @@ from realtime_er.sinks.display.traces import Traces
 from realtime_er.sinks.display.transcript import Transcript
 from realtime_er.sinks.display.transport import TransportBar
 
+_MOVES_S = 0.14
+"""The plots follow the scores: half the cost of following the pictures. Without scores they move so
+often."""
+
 _ARROWS = "\N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}"
 _COMMANDS = (
     Qt.KeyboardModifier.ControlModifier
@@ -93,6 +97,7 @@ class Window(QWidget):
         self._shown: Shown | None = None
         self._about: str | None = None
         self._times_key: object = None
+        self._times_s = (0.0, 0.0)  # right end and now, as the plots show them
 
         self.toast = Toast(style, self)
         self._commands = Commands(
@@ -183,9 +188,10 @@ class Window(QWidget):
         self.transcript.show_words(shown)
         if not self.frozen:
             self.health.show_health(shown)
-        key = (start_s, end_s, shown.now_s, shown.lead, marks, self._history.newest_s, self.frozen)
-        if key != self._times_key:
-            self._times_key = key
+        key = (end_s - start_s, shown.lead, marks, self._history.newest_s, self.frozen)
+        moved_s = max(abs(end_s - self._times_s[0]), abs(shown.now_s - self._times_s[1]))
+        if key != self._times_key or moved_s >= _MOVES_S:
+            self._times_key, self._times_s = key, (end_s, shown.now_s)
             self.traces.show_scores(shown)
             self.over_time.show_contributions(shown)
             self.sound.show_sound(shown)

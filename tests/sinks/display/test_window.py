@@ -107,6 +107,19 @@ def test_space_freezes_the_view_and_not_the_history(window, session):
     assert window.grab().toImage() != shown
 
 
+def test_plots_follow_the_scores_and_not_every_picture(window, session, monkeypatch):
+    drawn = []
+    real = window.sound.show_sound
+    monkeypatch.setattr(window.sound, "show_sound", lambda shown: [drawn.append(1), real(shown)])
+    for _picture in range(40):
+        session.now_s += 0.05
+        window.refresh()
+    assert 18 <= len(drawn) <= 22  # ten scores a second
+    drawn.clear()
+    press(window, Key.Key_Plus)
+    assert drawn  # what somebody does is seen at once
+
+
 def test_a_frozen_view_still_says_that_it_is_recorded(window, session):
     press(window, Key.Key_Space)
     session.state, session.now_s = "recording", session.now_s + 1.0
