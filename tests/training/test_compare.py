@@ -192,14 +192,20 @@ def test_a_saved_head_says_live_what_it_said_in_the_comparison(name, tmp_path):
         np.testing.assert_allclose(live[subset], softmax(scores), atol=1e-5)
 
 
-def test_a_text_that_was_written_twice_stands_in_one_part_only(tmp_path, monkeypatch):
-    said = np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [5.0, 6.0]], np.float32)
-    dev = {"embedding": said, "labels": np.array([1, 0, 0, 2]), "group": np.array(list("abcd"))}
-    monkeypatch.setattr(compare_features, "embed_dev", lambda *_: dev)
+def test_a_text_that_was_written_twice_stands_in_one_part_only(tmp_path):
+    for corpus, name, content in (
+        ("goemotions", "labels.txt", "anger\nneutral\n"),
+        ("goemotions", "dev.tsv", "Thank you!\t1\ta\nStop it.\t0\tb\nTHANK YOU !\t1\tc\n"),
+        ("meld", "dev_sent_emo.csv", "Utterance,Speaker,Emotion,Dialogue_ID,Season,Episode\n"
+         "Hello.,Ada,joy,1,1,1\n"),
+    ):  # fmt: skip
+        (tmp_path / corpus).mkdir(exist_ok=True)
+        (tmp_path / corpus / name).write_text(content)
     texts = compare_features._texts(tmp_path, load_card(MODELS / "compact-text"), 1)
-    np.testing.assert_array_equal(texts.values[:, 0], said[[0, 1, 3]])
-    assert texts.groups.tolist() == ["a", "b", "d"]
-    assert texts.labels.tolist() == [1, 0, 2]
+    assert texts.groups.tolist() == ["goemotions-a", "goemotions-b", "meld-dev-1"]
+    assert texts.labels.tolist() == [0, 6, 1]
+    assert texts.clips.tolist() == [0, 1, 2]
+    assert len(np.unique(texts.values[:, 0], axis=0)) == 3
 
 
 def test_features_are_made_once(tmp_path, monkeypatch):

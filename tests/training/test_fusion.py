@@ -13,9 +13,7 @@ from realtime_er.training.fusion import scores as fusion_scores
 from realtime_er.training.fusion import train as fusion
 from realtime_er.training.fusion.scores import (
     ask,
-    chance_error,
     even_weights,
-    find_temperature,
     read_answers,
     redraws,
     save_answers,
@@ -31,10 +29,7 @@ from realtime_er.training.fusion.sources import (
     face_source,
 )
 from realtime_er.training.fusion.train import cross_fit, fit, logits_of
-from realtime_er.training.metrics import (
-    expected_calibration_error,
-    unweighted_average_recall,
-)
+from realtime_er.training.metrics import unweighted_average_recall
 from realtime_er.training.recipes import FusionRecipe
 from realtime_er.training.speech.train import HELD_OUT
 from realtime_er.training.text.train import embed_dev
@@ -117,27 +112,6 @@ def test_weights_make_every_label_count_the_same():
     guesses = np.eye(7)[[0, 0, 1, 1, 2, 0]]
     recall = unweighted_average_recall(labels, guesses.argmax(axis=1))
     assert weighted_accuracy(labels, guesses, weights) == pytest.approx(recall)
-
-
-def test_chance_alone_leaves_a_gap_that_more_clips_close():
-    rng = np.random.default_rng(4)
-    guesses = rng.dirichlet(np.ones(7), 4000)
-    few, many = (
-        chance_error(np.arange(count), guesses[:count], np.ones(count), 1) for count in (200, 4000)
-    )
-    assert 0.05 < few < 0.15
-    assert many < few / 3
-    labels = (rng.random((4000, 1)) > guesses.cumsum(axis=1)).sum(axis=1).clip(max=6)
-    assert expected_calibration_error(labels, guesses) < 2.5 * many
-
-
-def test_temperature_is_found_again():
-    rng = np.random.default_rng(2)
-    logits = rng.normal(size=(4000, 7)) * 2.0
-    powers = np.exp(logits)
-    chosen = (powers / powers.sum(axis=1, keepdims=True)).cumsum(axis=1)
-    labels = (rng.random((4000, 1)) > chosen).sum(axis=1).clip(max=6)
-    assert find_temperature(2.0 * logits, labels) == pytest.approx(2.0, rel=0.1)
 
 
 @pytest.fixture

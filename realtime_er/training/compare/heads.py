@@ -25,8 +25,8 @@ from realtime_er.errors import ConfigError, ModelError
 from realtime_er.fusion.head import SUBSETS, subset_name
 from realtime_er.fusion.registry import Reads, kind_of
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
+from realtime_er.training.calibration import find_temperature
 from realtime_er.training.compare.features import Corpus, Steps
-from realtime_er.training.fusion.scores import find_temperature
 from realtime_er.training.metrics import unweighted_average_recall
 from realtime_er.training.onnx_files import strip_traces
 from realtime_er.training.recipes import FusionRecipe

@@ -9,10 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime_er.encoders.bundle import sha256_of
+from realtime_er.fusion.head import softmax
+from realtime_er.messages import LABELS
+from realtime_er.training.calibration import find_temperature
 from realtime_er.training.corpora import emodb, ravdess
+from realtime_er.training.corpora.label_schemes import SCHEMES
 from realtime_er.training.evaluate import pictures
+from realtime_er.training.evaluate.chance import add_chance
 from realtime_er.training.evaluate.report import Goal, Report, add_recalls
-from realtime_er.training.metrics import accuracy, unweighted_average_recall
+from realtime_er.training.metrics import (
+    accuracy,
+    expected_calibration_error,
+    unweighted_average_recall,
+)
 from realtime_er.training.speech.folds import FILE, read_folds, without
 from realtime_er.training.speech.speakers import FOLDS, sex_of
 
@@ -49,6 +58,7 @@ def evaluate_folds(out_dir: Path, models_dir: Path) -> Report:
             _add(report, saved, rows, told, own, own_goal, out_dir / f"speech-folds-{corpus}")
         if not wanted <= done:
             report.notes.append(f"{told} speakers so far: realtime-er train speech --cv goes on.")
+    _add_calibration(report, saved)
     for corpus, on in _HELD_OUT.items():
         apart = path.with_name(without(corpus))
         if not apart.is_file():
@@ -64,6 +74,34 @@ def evaluate_folds(out_dir: Path, models_dir: Path) -> Report:
         "of both compete; the goal there is twice chance."
     )
     return report
+
+
+def _add_calibration(report: Report, saved: dict[str, npt.NDArray[Any]]) -> None:
+    """The seven emotions, each fold with the temperature that fits the other folds' clips.
+
+    Nothing without two folds.
+    """
+    classes = [str(one) for one in saved["classes"]]
+    maps = SCHEMES["seven"].maps
+    seven = {own: LABELS.index(label) for one in _PARTS for own, label in maps[one].items()}
+    logits = saved["logits"].astype(np.float64)
+    truth = np.array([classes.index(str(one)) for one in saved["label"]], np.int64)
+    fold_of = {speaker: fold for fold, speakers in enumerate(FOLDS) for speaker in speakers}
+    folds = np.array([fold_of[str(one)] for one in saved["speaker"]])
+    if len(np.unique(folds)) < 2:
+        return
+    guesses = np.zeros((len(truth), len(LABELS)))
+    for fold in np.unique(folds):
+        own, others = folds == fold, folds != fold
+        shares = softmax(logits[own] / find_temperature(logits[others], truth[others]))
+        for column, name in enumerate(classes):
+            guesses[own, seven[name]] += shares[:, column]
+    labels = np.array([seven[str(one)] for one in saved["label"]], np.int64)
+    speakers = len(np.unique(saved["speaker"]))
+    on, goal = f"both, {speakers} speakers, the project's seven", Goal(0.03, False)
+    report.add(on, "expected calibration error", expected_calibration_error(labels, guesses),
+               n=len(labels), goal=goal, note="temperature of the other folds")  # fmt: skip
+    add_chance(report, on, np.arange(len(labels)), guesses, np.ones(len(labels)), goal)
 
 
 def _add(

@@ -19,17 +19,17 @@ from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.errors import CorpusError
 from realtime_er.fusion.head import SUBSETS, FusionInput, OnnxFusionHead, subset_name
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
+from realtime_er.training.calibration import Floats
 from realtime_er.training.evaluate import pictures
+from realtime_er.training.evaluate.chance import add_chance
 from realtime_er.training.evaluate.fusion_parts import test_part
 from realtime_er.training.evaluate.report import SEED, Goal, Report
 from realtime_er.training.fusion.scores import (
     DRAWS,
     FILE,
     Answers,
-    Floats,
     abstention_gain,
     ask,
-    chance_error,
     even_weights,
     read_answers,
     redraws,
@@ -190,8 +190,9 @@ def evaluate_calibration(data_dir: Path, split: str, out_dir: Path, models_dir: 
         "(its mean minus the figure): a redrawn error is too high, since rows repeat. The error "
         "by chance alone is what a head that is never wrong about its confidence would show on as "
         "many clips with these weights: a clip of a rare label weighs as much as dozens of a common "
-        "one. With each corpus's own frequencies instead, the probabilities are multiplied "
-        "by them and made to sum to one, as anyone may who knows what to expect."
+        "one; beside it stands how many of such heads would reach the goal. With each corpus's own "
+        "frequencies instead, the probabilities are multiplied by them and made to sum to one, as "
+        "anyone may who knows what to expect."
     )
     goal = Goal(0.03, False)
     draws = list(redraws(bench.table, SEED))
@@ -207,8 +208,7 @@ def evaluate_calibration(data_dir: Path, split: str, out_dir: Path, models_dir: 
                    unit="clips", goal=goal)  # fmt: skip
         if name in MODALITIES:
             clips = one.clips[name]
-            report.add(name, "the same by chance alone", chance_error(clips, guesses, weights, SEED),
-                       n=len(labels))  # fmt: skip
+            add_chance(report, name, clips, guesses, weights, goal)
             _add_own_frequencies(report, name, labels, guesses, clips)
     for name, one in bench.table.items():
         labels, guesses, weights = bench.of(name)
@@ -240,10 +240,10 @@ def _add_own_frequencies(
     expected = expected / expected.sum(axis=1, keepdims=True)
     even = np.ones(len(labels))
     on = f"{name}, its corpora's frequencies"
+    goal = Goal(0.03, False)
     report.add(on, "expected calibration error", expected_calibration_error(labels, expected),
-               n=len(labels), goal=Goal(0.03, False))  # fmt: skip
-    report.add(on, "the same by chance alone", chance_error(clips, expected, even, SEED),
-               n=len(labels))  # fmt: skip
+               n=len(labels), goal=goal)  # fmt: skip
+    add_chance(report, on, clips, expected, even, goal)
 
 
 def _report(name: str, split: str, bench: Bench) -> Report:

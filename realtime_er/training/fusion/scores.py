@@ -19,14 +19,13 @@ import numpy.typing as npt
 from realtime_er.errors import CorpusError
 from realtime_er.fusion.head import SUBSETS, softmax, subset_name
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
+from realtime_er.training.calibration import Floats
 from realtime_er.training.fusion.sources import Source, draw_triples
-from realtime_er.training.metrics import expected_calibration_error
 
 FILE = "folds.npz"
 DRAWS = 200
 _KEPT_SHARE = 0.7
 
-Floats = npt.NDArray[np.float64]
 Run = Callable[[Mapping[str, FloatArray], frozenset[str]], npt.NDArray[np.floating]]
 """Vectors by modality, [N, D] each, and a subset to logits [N, 7]."""
 
@@ -147,43 +146,6 @@ def abstention_gain(labels: npt.NDArray[np.int64], probabilities: Floats, weight
     return weighted_accuracy(labels[kept], probabilities[kept], weights[kept]) - weighted_accuracy(
         labels, probabilities, weights
     )
-
-
-def chance_error(
-    clips: npt.NDArray[np.int64], probabilities: Floats, weights: Floats, seed: int
-) -> float:
-    """The calibration error that a head which is never wrong about its confidence would show.
-
-    So few clips leave a gap in most bins by chance alone: labels are drawn from the probabilities
-    themselves, one draw for a clip, and the error is averaged over 100 such draws.
-    """
-    rng = np.random.default_rng(seed)
-    numbers = np.unique(clips, return_inverse=True)[1]
-    edges = probabilities.cumsum(axis=1)
-    errors = []
-    for _ in range(100):
-        drawn = rng.random(int(numbers.max()) + 1)[numbers]
-        labels = (drawn[:, None] > edges).sum(axis=1).clip(max=probabilities.shape[1] - 1)
-        errors.append(expected_calibration_error(labels, probabilities, weights=weights))
-    return float(np.mean(errors))
-
-
-def find_temperature(
-    logits: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
-    weights: Floats | None = None,
-) -> float:
-    """The divisor of the logits with the least negative log-likelihood, from 0.05 to 5."""
-    exact = logits.astype(np.float64)
-    grid = np.exp(np.linspace(np.log(0.05), np.log(5.0), 231))
-    losses = []
-    for divisor in grid:
-        scaled = exact / divisor
-        top = scaled.max(axis=1)
-        normaliser = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        loss = normaliser - scaled[np.arange(len(labels)), labels]
-        losses.append(float(np.average(loss, weights=weights)))
-    return float(grid[int(np.argmin(losses))])
 
 
 def save_answers(path: Path, table: Mapping[str, Answers], head_sha256: str) -> None:

@@ -23,12 +23,12 @@ from realtime_er.encoders.bundle import Card, load_card, sha256_of, write_card
 from realtime_er.fusion.gated import GatedAttentionFusion
 from realtime_er.fusion.head import SUBSETS, subset_name
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
+from realtime_er.training.calibration import find_temperature
 from realtime_er.training.fusion.scores import (
     FILE,
     Answers,
     ask,
     even_weights,
-    find_temperature,
     joined,
     redraws,
     save_answers,

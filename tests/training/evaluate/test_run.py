@@ -104,6 +104,9 @@ def test_fusion_and_calibration_on_test_parts(test_parts: Path, tmp_path: Path) 
     errors = [row for row in calibration.rows if row.measure == "expected calibration error"]
     assert sum("frequencies" not in row.on for row in errors) == 7
     assert all(0.0 <= row.value <= 1.0 and row.goal == "<= 0.03" for row in errors)
+    reach = [row for row in calibration.rows if row.measure.startswith("share of faultless heads")]
+    assert len(reach) == 6
+    assert all(0.0 <= row.value <= 1.0 and row.goal == "" for row in reach)
 
 
 @pytest.mark.usefixtures("few_triples")
@@ -167,7 +170,7 @@ def test_folds_are_saved_read_and_their_absence_is_named(tmp_path: Path) -> None
     for fold in range(2):
         clips = [
             SpeechClip(
-                Path(f"{one}.flac"), f"ravdess-{1 + 2 * fold + one // 4:02d}", label, "ravdess"
+                Path(f"{one}.flac"), f"ravdess-{1 + 4 * fold + one // 4:02d}", label, "ravdess"
             )
             for one, label in enumerate(2 * classes)
         ]
@@ -183,6 +186,10 @@ def test_folds_are_saved_read_and_their_absence_is_named(tmp_path: Path) -> None
         "RAVDESS, folds over speakers, 4 of 20",
         None,
     )
+    both = {row.measure: row for row in report.rows if row.on.startswith("both, 4 speakers")}
+    assert both["expected calibration error"].goal == "<= 0.03"
+    assert both["expected calibration error"].n == 16
+    assert 0.0 < both["the same by chance alone"].value < 1.0
     assert sum("so far" in note for note in report.notes) == 2
     assert sum("is missing" in note for note in report.notes) == 2
 
@@ -192,7 +199,7 @@ def test_across_corpora_only_what_both_have_competes(tmp_path: Path) -> None:
     folder.mkdir()
     classes = ("neutral", "happy", "sad", "boredom")
     clips = [
-        SpeechClip(Path(f"{one}.flac"), f"emodb-{3 + one // 4:02d}", label, "emodb")
+        SpeechClip(Path(f"{one}.flac"), f"emodb-{('03', '08')[one // 4]}", label, "emodb")
         for one, label in enumerate(2 * classes)
     ]
     logits = np.tile(np.eye(4, dtype=np.float32), (2, 1))
