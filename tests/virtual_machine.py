@@ -15,13 +15,17 @@ import pytest
 
 from realtime_er import runtime, session
 
+# What hours of simulated time cannot resolve.
+_LEAST_S = 1e-9
+
 
 class _Task:
     """One thread: the baton is its turn to run."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.baton = threading.Semaphore(0)
+        self.baton = threading.Lock()
+        self.baton.acquire()
         self.wake_s: float | None = None
         self.left_s = 0.0  # of processor time, while it computes
 
@@ -94,7 +98,8 @@ class VirtualMachine:
         for task in queue:
             if task in self._waiting:
                 self._waiting.remove(task)
-            self._runnable.append(task)
+            if task not in self._runnable:  # its time was over at the same moment
+                self._runnable.append(task)
         queue.clear()
 
     def leave(self) -> None:
@@ -123,7 +128,7 @@ class VirtualMachine:
         for task in self._computing:
             task.left_s -= (next_s - self._now_s) * share
         self._now_s = next_s
-        done = [task for task in self._computing if task.left_s <= 1e-12]
+        done = [task for task in self._computing if task.left_s <= _LEAST_S]
         done += [t for t in self._waiting if t.wake_s is not None and t.wake_s <= next_s]
         self._computing = [task for task in self._computing if task not in done]
         self._waiting = [task for task in self._waiting if task not in done]

@@ -8,6 +8,7 @@ import pytest
 
 from realtime_er.errors import RecordingError
 from realtime_er.messages import SAMPLE_RATE_HZ, Absence, Event
+from realtime_er.recording import player as player_module
 from realtime_er.recording.database import open_database
 from realtime_er.recording.manifest import DATABASE, MEDIA
 from realtime_er.recording.player import Player
@@ -56,10 +57,11 @@ def playing(folder):
 
 
 def settled(player):
-    """A snapshot after everything has been decoded."""
-    for _ in range(25):
-        snapshot = player.snapshot()
-    return snapshot
+    """A snapshot that has taken the time to decode everything, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patient:
+        patient.setattr(player_module, "_PICTURE_BUDGET_S", 60.0)
+        patient.setattr(player_module, "_SOUND_BUDGET_S", 60.0)
+        return player.snapshot()
 
 
 def at(player, time_s):
