@@ -175,7 +175,7 @@ class Mailbox(Generic[T]):
         """Close and count everything that still waits as dropped (the consumer is gone)."""
         with self._condition:
             self._closed = True
-            self._dropped += sum(map(self._size, self._items))
+            self._dropped += self.waiting
             self._items.clear()
             self._condition.notify_all()
 
@@ -190,7 +190,7 @@ class Mailbox(Generic[T]):
                 self._taken,
                 self._dropped,
                 self._superseded,
-                sum(map(self._size, self._items)),
+                self.waiting,
                 self._high_water,
             )
 

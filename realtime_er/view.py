@@ -29,14 +29,13 @@ from realtime_er.messages import (
     SpeechActivity,
     VideoFrame,
 )
+from realtime_er.outline import OUTLINE_SAMPLES, outline_of
 from realtime_er.stages import Evidence
 from realtime_er.windows import Announced, Transcribed, Watermark
 
 _HISTORY_S = 30.0
-# One row of the waveform speaks for this much sound: 20 ms.
-_OUTLINE_SAMPLES = SAMPLE_RATE_HZ // 50
 # Twice as many: blocks that are no multiple of it leave a short rest each.
-_WAVEFORM_ROWS = 2 * round(_HISTORY_S * SAMPLE_RATE_HZ / _OUTLINE_SAMPLES)
+_WAVEFORM_ROWS = 2 * round(_HISTORY_S * SAMPLE_RATE_HZ / OUTLINE_SAMPLES)
 # Spans of speech closer than this are one.
 _JOIN_S = 0.05
 _UNSHOWN = (Watermark, Embedding, FaceReport, Announced)  # faces come on their own way, sooner
@@ -89,10 +88,8 @@ class _Outline:
             return self._rows[np.arange(max(0, end - _WAVEFORM_ROWS), end) % _WAVEFORM_ROWS]
 
     def _draw(self, block: AudioBlock) -> None:
-        for first in range(0, len(block.samples), _OUTLINE_SAMPLES):
-            part = block.samples[first : first + _OUTLINE_SAMPLES]
-            time_s = block.start_s + first / SAMPLE_RATE_HZ
-            self._rows[self._count % _WAVEFORM_ROWS] = time_s, part.min(), part.max()
+        for row in outline_of(block.start_s, block.samples):
+            self._rows[self._count % _WAVEFORM_ROWS] = row
             self._count += 1
 
 

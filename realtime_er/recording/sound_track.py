@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from realtime_er.clock import SessionClock
 from realtime_er.messages import SAMPLE_RATE_HZ, FloatArray
+from realtime_er.outline import outline_of
 from realtime_er.recording.media_stream import MediaStream, to_samples
 from realtime_er.recording.timeline_rows import TimeIndex
 
 Outline = npt.NDArray[np.float64]
 
-# One row of the outline speaks for this much sound: 20 ms.
-_ROW_SAMPLES = SAMPLE_RATE_HZ // 50
 _CHUNK_S = 5.0
 _MAX_CHUNKS = 4000  # five hours: 24 MB
 _ON_MS = 1000
@@ -90,10 +89,7 @@ class SoundTrack:
         """Reads one chunk, block by block: None until it is whole."""
         found: list[tuple[float, float, float]] = []
         for start_s, samples in self._blocks(chunk * _CHUNK_S, (chunk + 1) * _CHUNK_S):
-            for first in range(0, len(samples), _ROW_SAMPLES):
-                part = samples[first : first + _ROW_SAMPLES]
-                time_s = start_s + first / SAMPLE_RATE_HZ
-                found.append((time_s, float(part.min()), float(part.max())))
+            found += outline_of(start_s, samples)
             yield None
         yield np.array(found, np.float64).reshape(-1, 3)
 

@@ -6,9 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realtime_er.cli.doctor.finding import Finding
 from realtime_er.cli.doctor.machine import output_of
+
+if TYPE_CHECKING:
+    from realtime_er.sources.devices import CameraDevice, Listing, MicrophoneDevice
 
 _PRIVACY = {
     "darwin": "System Settings > Privacy & Security > {}: allow your terminal, then start it again",
@@ -22,17 +26,22 @@ def _hint(device: str, plug_in: str) -> str:
     return f"{plug_in}; {allow}" if allow else plug_in
 
 
+def _listed(
+    what: str, listing: Listing[CameraDevice] | Listing[MicrophoneDevice], fix: str
+) -> Finding:
+    if listing.problem:
+        return Finding(what, "note", listing.problem, fix)
+    found = ", ".join(f"{device.index}: {device.name}" for device in listing.devices)
+    return Finding(what, "ok", found)
+
+
 def cameras() -> Iterator[Finding]:
     """The webcams, and whether this user may open them."""
     from realtime_er.sources.devices import list_cameras
 
     listing = list_cameras()
-    if listing.problem:
-        fix = _hint("Camera", "plug one in, give an address (--camera http://...), or --no-video")
-        yield Finding("cameras", "note", listing.problem, fix)
-    else:
-        found = ", ".join(f"{camera.index}: {camera.name}" for camera in listing.devices)
-        yield Finding("cameras", "ok", found)
+    fix = _hint("Camera", "plug one in, give an address (--camera http://...), or --no-video")
+    yield _listed("cameras", listing, fix)
     if sys.platform == "linux":
         nodes = [Path(f"/dev/video{camera.index}") for camera in listing.devices]
         yield from _permissions("camera access", nodes, "video")
@@ -57,12 +66,7 @@ def sound() -> Iterator[Finding]:
         return
     yield Finding("sound", "ok", str(library.get_portaudio_version()[1]))
     listing = list_microphones(library)
-    if listing.problem:
-        fix = _hint("Microphone", "plug one in, or --no-audio")
-        yield Finding("microphones", "note", listing.problem, fix)
-    else:
-        found = ", ".join(f"{mic.index}: {mic.name}" for mic in listing.devices)
-        yield Finding("microphones", "ok", found)
+    yield _listed("microphones", listing, _hint("Microphone", "plug one in, or --no-audio"))
     if sys.platform == "linux":
         yield from _linux_sound()
 

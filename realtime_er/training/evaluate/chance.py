@@ -8,6 +8,8 @@ import numpy.typing as npt
 from realtime_er.training.calibration import Floats, chance_errors
 from realtime_er.training.evaluate.report import SEED, Goal, Report
 
+ECE_GOAL = Goal(0.03, False)
+
 
 def add_chance(
     report: Report,
@@ -15,7 +17,6 @@ def add_chance(
     clips: npt.NDArray[np.int64],
     probabilities: Floats,
     weights: Floats,
-    goal: Goal,
 ) -> None:
     """Adds the mean error of heads that are never wrong about their confidence on as many clips.
 
@@ -24,5 +25,5 @@ def add_chance(
     """
     errors = chance_errors(clips, probabilities, weights, SEED)
     report.add(on, "the same by chance alone", float(errors.mean()), n=len(clips))
-    share = float(np.mean([goal.met_by(float(one)) for one in errors]))
+    share = float(np.mean([ECE_GOAL.met_by(float(one)) for one in errors]))
     report.add(on, "share of faultless heads that reach the goal", share, n=len(errors))

@@ -15,7 +15,7 @@ from realtime_er.training.calibration import find_temperature
 from realtime_er.training.corpora import emodb, ravdess
 from realtime_er.training.corpora.label_schemes import SCHEMES
 from realtime_er.training.evaluate import pictures
-from realtime_er.training.evaluate.chance import add_chance
+from realtime_er.training.evaluate.chance import ECE_GOAL, add_chance
 from realtime_er.training.evaluate.report import Goal, Report, add_recalls
 from realtime_er.training.metrics import (
     accuracy,
@@ -98,10 +98,10 @@ def _add_calibration(report: Report, saved: dict[str, npt.NDArray[Any]]) -> None
             guesses[own, seven[name]] += shares[:, column]
     labels = np.array([seven[str(one)] for one in saved["label"]], np.int64)
     speakers = len(np.unique(saved["speaker"]))
-    on, goal = f"both, {speakers} speakers, the project's seven", Goal(0.03, False)
+    on = f"both, {speakers} speakers, the project's seven"
     report.add(on, "expected calibration error", expected_calibration_error(labels, guesses),
-               n=len(labels), goal=goal, note="temperature of the other folds")  # fmt: skip
-    add_chance(report, on, np.arange(len(labels)), guesses, np.ones(len(labels)), goal)
+               n=len(labels), goal=ECE_GOAL, note="temperature of the other folds")  # fmt: skip
+    add_chance(report, on, np.arange(len(labels)), guesses, np.ones(len(labels)))
 
 
 def _add(

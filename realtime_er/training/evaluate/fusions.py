@@ -21,7 +21,7 @@ from realtime_er.fusion.head import SUBSETS, FusionInput, OnnxFusionHead, subset
 from realtime_er.messages import LABELS, MODALITIES, FloatArray
 from realtime_er.training.calibration import Floats
 from realtime_er.training.evaluate import pictures
-from realtime_er.training.evaluate.chance import add_chance
+from realtime_er.training.evaluate.chance import ECE_GOAL, add_chance
 from realtime_er.training.evaluate.fusion_parts import test_part
 from realtime_er.training.evaluate.report import SEED, Goal, Report
 from realtime_er.training.fusion.scores import (
@@ -194,7 +194,6 @@ def evaluate_calibration(data_dir: Path, split: str, out_dir: Path, models_dir: 
         "frequencies instead, the probabilities are multiplied by them and made to sum to one, as "
         "anyone may who knows what to expect."
     )
-    goal = Goal(0.03, False)
     draws = list(redraws(bench.table, SEED))
     for name, one in bench.table.items():
         labels, guesses, weights = bench.of(name)
@@ -205,10 +204,10 @@ def evaluate_calibration(data_dir: Path, split: str, out_dir: Path, models_dir: 
         low, high = np.percentile(again - (again.mean() - error), [2.5, 97.5])
         interval = (max(0.0, float(low)), float(high))
         report.add(name, "expected calibration error", error, n=len(labels), interval=interval,
-                   unit="clips", goal=goal)  # fmt: skip
+                   unit="clips", goal=ECE_GOAL)  # fmt: skip
         if name in MODALITIES:
             clips = one.clips[name]
-            add_chance(report, name, clips, guesses, weights, goal)
+            add_chance(report, name, clips, guesses, weights)
             _add_own_frequencies(report, name, labels, guesses, clips)
     for name, one in bench.table.items():
         labels, guesses, weights = bench.of(name)
@@ -240,10 +239,9 @@ def _add_own_frequencies(
     expected = expected / expected.sum(axis=1, keepdims=True)
     even = np.ones(len(labels))
     on = f"{name}, its corpora's frequencies"
-    goal = Goal(0.03, False)
     report.add(on, "expected calibration error", expected_calibration_error(labels, expected),
-               n=len(labels), goal=goal)  # fmt: skip
-    add_chance(report, on, clips, expected, even, goal)
+               n=len(labels), goal=ECE_GOAL)  # fmt: skip
+    add_chance(report, on, clips, expected, even)
 
 
 def _report(name: str, split: str, bench: Bench) -> Report:
