@@ -64,10 +64,14 @@ def test_live_on_a_paced_file_agrees_with_analyze_on_face_and_voice(clips_dir):
     path = clips_dir / "grid" / "lbbc2a.mpg"
     # A generous deadline, so that a busy test machine cannot close a tick before its evidence.
     settings = {"asr__enabled": False, "tick__deadline_s": 5.0}
-    session, live = run(path, "live", paced=True, **settings)
-    dropped = sum(edge.dropped for edge in session.edges())
-    dropped += sum(edge.overtaken + edge.stale for edge in session.accounting().edges)
-    if dropped:
+    # One picture given up for a newer one moves the scores; that may happen once, not every time.
+    for _attempt in range(4):
+        session, live = run(path, "live", paced=True, **settings)
+        dropped = sum(edge.dropped for edge in session.edges())
+        dropped += sum(edge.overtaken + edge.stale for edge in session.accounting().edges)
+        if not dropped:
+            break
+    else:
         pytest.skip(f"this machine is too busy for real time: {dropped} frames or samples dropped")
     slow = run(path, **settings)[1]
     assert len(slow) > 20

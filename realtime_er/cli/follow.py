@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 import numpy as np
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _DISK_EVERY_S = 2.0
+_HELD_BACK_LINES = 20
 
 
 class Running(Protocol):
@@ -168,6 +171,7 @@ def follow(
         if kind == "json":
             show = JsonLines(sys.stdout).show
         elif kind == "terminal":
+            stack.enter_context(kept_off_screen(sys.__stderr__))
             stack.enter_context(Dashboard(session, Console(highlight=False)))
         else:
             show = SecondLines(sys.stdout, lambda: session.snapshot().health).show
@@ -181,6 +185,35 @@ def follow(
                 devices.look(snapshot.notices)
             if log is not None:
                 log.look(session.snapshot)
+
+
+@contextlib.contextmanager
+def kept_off_screen(stderr: TextIO | None) -> Iterator[None]:
+    """What is written to a terminal's stderr is held back until the context is left; main thread.
+
+    ALSA and PortAudio print there from C when a device is lost, in the middle of the dashboard.
+    The last lines are shown afterwards. A stderr that is no terminal is left alone.
+    """
+    if stderr is None or not stderr.isatty():
+        yield
+        return
+    number = stderr.fileno()
+    screen = os.dup(number)
+    with tempfile.TemporaryFile() as held:
+        stderr.flush()
+        os.dup2(held.fileno(), number)
+        try:
+            yield
+        finally:
+            stderr.flush()
+            os.dup2(screen, number)
+            os.close(screen)
+            held.seek(0)
+            lines = held.read().decode(errors="replace").splitlines()
+            if len(lines) > _HELD_BACK_LINES:
+                lines[:-_HELD_BACK_LINES] = [f"({len(lines) - _HELD_BACK_LINES} lines before)"]
+            stderr.writelines(f"{line}\n" for line in lines)
+            stderr.flush()
 
 
 @contextlib.contextmanager

@@ -81,11 +81,11 @@ def cannot_open(address: int | str) -> SourceError:
             f"cannot be opened: no permission for {device} (sudo usermod -aG video $USER, then log "
             "in again)"
         )
-    return DeviceBusy(f"{_holder(device) or 'another program'} has it; close that one")
+    return DeviceBusy(f"{holder(device) or 'another program'} has it; close that one")
 
 
-def _holder(device: Path) -> str | None:
-    """The program that has a device open, as far as the system tells us."""
+def holder(device: Path) -> str | None:
+    """The other program that has a device open, as far as Linux tells us."""
     for process in _PROC.iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue

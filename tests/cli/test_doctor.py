@@ -5,6 +5,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -109,6 +110,17 @@ def test_devices_that_this_user_may_not_open(monkeypatch):
     assert (found.state, found.detail) == ("ok", "0: Integrated Camera")
     assert access.detail == "no permission for /dev/video0"
     assert access.fix.startswith("sudo usermod -aG video")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a device")
+def test_a_camera_that_another_program_has(monkeypatch):
+    listing = Listing((CameraDevice(0, "Integrated Camera"), CameraDevice(2, "HD Webcam")))
+    monkeypatch.setattr("realtime_er.sources.devices.list_cameras", lambda: listing)
+    monkeypatch.setattr(devices.os, "access", lambda path, mode: True)
+    holders = {Path("/dev/video2"): "zoom"}
+    monkeypatch.setattr("realtime_er.sources.camera_access.holder", holders.get)
+    _, used = devices.cameras()
+    assert (used.state, used.detail) == ("note", "zoom has /dev/video2")
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])

@@ -45,6 +45,15 @@ def cameras() -> Iterator[Finding]:
     if sys.platform == "linux":
         nodes = [Path(f"/dev/video{camera.index}") for camera in listing.devices]
         yield from _permissions("camera access", nodes, "video")
+        yield from _in_use(nodes)
+
+
+def _in_use(nodes: list[Path]) -> Iterator[Finding]:
+    from realtime_er.sources.camera_access import holder
+
+    for node in nodes:
+        if program := holder(node):
+            yield Finding("camera in use", "note", f"{program} has {node}", "close that program")
 
 
 def _permissions(what: str, nodes: list[Path], group: str) -> Iterator[Finding]:
