@@ -32,6 +32,7 @@ from realtime_er.errors import (
     WorkerFault,
 )
 from realtime_er.graph import Graph
+from realtime_er.heap import Heap
 from realtime_er.messages import (
     LABELS,
     MODALITIES,
@@ -98,6 +99,7 @@ class Session:
         self._graph: Graph | None = None
         self._sources_ended = False  # reader's thread only
         self._silent_since: SessionClock | None = None  # reader's thread only
+        self._heap = Heap()  # reader's thread only
         self._record_at_open = record
         self._recordings = Recordings()
         self.notices: tuple[str, ...] = ()
@@ -278,6 +280,8 @@ class Session:
         try:
             estimate = graph.estimates.get(timeout_s)
             self._check_progress(estimate)
+            if estimate is not None:
+                self._heap.look(estimate.time_s)
             return estimate
         except MailboxClosed:
             if graph.fault is not None:

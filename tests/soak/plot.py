@@ -38,8 +38,13 @@ def plot(folder: Path, picture: Path) -> None:
     def line(axis: Any, name: str, label: str) -> None:
         axis.plot(times, most([row[name] for row in rows]), lw=1, label=label)
 
-    line(memory, "rss_mb", "")
-    memory.set_title("resident memory, MB", fontsize=9)
+    line(memory, "rss_mb", "resident")
+    if all("held" in row["memory_mb"] for row in rows):
+        held_mb = most([row["memory_mb"]["held"] for row in rows])
+        memory.plot(
+            times, held_mb, lw=1, label="of it held by the program in the C library's heaps"
+        )
+    memory.set_title("memory, MB", fontsize=9)
     line(held, "handles", "open handles")
     line(held, "system_threads", "threads")
     held.set_title("handles and threads", fontsize=9)
@@ -56,7 +61,7 @@ def plot(folder: Path, picture: Path) -> None:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_ylim(0, 1.15 * axis.get_ylim()[1])
-    for axis in (held, age, waiting):
+    for axis in axes.flat:
         axis.legend(fontsize=7, frameon=False)
     for axis in axes[1]:
         axis.set_xlabel(unit, fontsize=8, color=_GREY)
