@@ -179,11 +179,26 @@ class NullSource:
         pactl("set-default-source", f"{SINK}.monitor")
 
 
-class PipeSource:
-    """A PulseAudio source that reads a named pipe, and the writer at its other end."""
+def faint_noise(part: int) -> bytes:
+    """The 20 ms of sound with this number, 16 bit at 48 kHz."""
+    return np.random.default_rng(part).integers(-300, 300, 960, np.int16).tobytes()
 
-    def __init__(self, folder: Path) -> None:
+
+class PipeSource:
+    """A PulseAudio source that reads a named pipe, and the writer at its other end.
+
+    ``sound(n)`` is what it hears from 20 n ms on of ``clock``; it is written when that is over.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sound: Callable[[int], bytes] = faint_noise,
+        clock: SessionClock | None = None,
+    ) -> None:
         self._path = folder / "sound"
+        self._sound = sound
+        self._clock = clock or SessionClock()
         self._writing = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._write)
@@ -198,15 +213,14 @@ class PipeSource:
         self._thread.start()
 
     def _write(self) -> None:
-        rng = np.random.default_rng(1)
-        timer, written_s = SessionClock(), 0.0
+        part = int(self._clock.now_s() / 0.02)
         with self._path.open("wb", buffering=0) as pipe:
-            while not self._over.wait(max(0.0, written_s - timer.now_s())):
+            while not self._over.wait(max(0.0, (part + 1) * 0.02 - self._clock.now_s())):
                 if not self._writing.is_set():
-                    written_s = timer.now_s() + 0.02
+                    part = int(self._clock.now_s() / 0.02)
                     continue
-                pipe.write(rng.integers(-300, 300, 960, np.int16).tobytes())
-                written_s += 0.02
+                pipe.write(self._sound(part))
+                part += 1
 
     def stall(self) -> None:
         self._writing.clear()

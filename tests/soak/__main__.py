@@ -2,6 +2,7 @@
 
     python -m tests.soak accelerated --hours 8 --out DIR     simulated time, the shipped models
     python -m tests.soak live --minutes 30 --out DIR         real time, real device streams
+    python -m tests.soak together --minutes 5 --out DIR      real time: are flash and beep recorded together
     python -m tests.soak sounds --minutes 10 --out DIR       no speech: words invented
     python -m tests.soak plot --out DIR --picture FILE       of a run's samples, also of one that goes on
 
@@ -27,7 +28,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", choices=["accelerated", "live", "sounds", "plot"])
+    parser.add_argument("run", choices=["accelerated", "live", "together", "sounds", "plot"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--minutes", type=float)
@@ -49,6 +50,10 @@ def main() -> int:
         from tests.soak.live import live
 
         told = live(60 * (asked.minutes or 30.0), asked.out, say=say)
+    elif asked.run == "together":
+        from tests.soak.together import together
+
+        told = together(60 * (asked.minutes or 5.0), asked.out, say=say)
     else:
         from tests.soak.not_speech import not_speech
 
