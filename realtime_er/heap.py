@@ -1,8 +1,10 @@
 """Memory that threads have let go goes back to the system, so that a session can stay on for days.
 
-glibc gives each thread a heap of its own, and keeps there what was freed between blocks still in
-use. Pictures, features and words of all sizes come and go in some twenty threads: what programs
-hold does not grow, what is kept for them does, for hours (``docs/reliability.md``, Soak).
+glibc gives almost each thread a heap of its own, and keeps there what was freed between blocks still
+in use. Pictures, features and words of all sizes come and go in some twenty threads: what programs
+hold does not grow, what is kept for them does, for hours (``docs/reliability.md``, Soak). So there are
+two heaps, large blocks are none of theirs, and their free pages are given back now and then. With
+another C library than glibc nothing is done.
 """
 
 from __future__ import annotations
@@ -11,34 +13,41 @@ import ctypes
 from collections.abc import Callable
 
 EVERY_S = 30.0
-"""Giving back takes about a millisecond."""
+"""Giving back takes one to four milliseconds."""
 
-
-def _malloc_trim() -> Callable[[int], int] | None:
-    """The function of glibc; None with another C library."""
-    try:
-        trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    except TypeError:  # Windows has no library of the program itself
-        return None
-    return trim
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # numbers of malloc.h
+_LARGE_BYTES = 4 * 2**20  # above a picture of 720p, which comes too often to ask the system for it
+_HEAPS = 2
 
 
 class Heap:
-    """Gives free pages of all heaps of the process back, now and then. Owned by one thread.
-
-    With another C library than glibc it does nothing.
+    """Keeps the heaps of this process small. Owned by one thread.
 
     Args:
-        trim: Gives them back; None for the C library's.
+        library: The C library; None for that of the process.
     """
 
-    def __init__(self, trim: Callable[[int], int] | None = None) -> None:
-        self._trim = trim or _malloc_trim()
+    def __init__(self, library: ctypes.CDLL | None = None) -> None:
+        self._library = library or _c_library()
+        self._trim: Callable[[int], int] | None = getattr(self._library, "malloc_trim", None)
         self._due_s = EVERY_S
 
+    def settle(self) -> None:
+        """Limit the number of heaps; before threads are started, which get one when they begin."""
+        if self._trim is not None and self._library is not None:
+            self._library.mallopt(_M_ARENA_MAX, _HEAPS)
+            self._library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
     def look(self, now_s: float) -> None:
-        """Give back when it is time to, by a session's clock."""
+        """Give free pages back when it is time to, by a session's clock."""
         if self._trim is None or now_s < self._due_s:
             return
         self._trim(0)
         self._due_s = now_s + EVERY_S
+
+
+def _c_library() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(None)
+    except TypeError:  # Windows has no library of the process itself
+        return None

@@ -142,6 +142,7 @@ class Session:
         cv2.setNumThreads(1)  # frames are small: OpenCV's thread pool costs more than it saves
         # Our own errors say what is wrong with a camera, in one line.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        self._heap.settle()
         try:
             graph = self._build()
         except BaseException:
