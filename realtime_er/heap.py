@@ -15,9 +15,10 @@ from collections.abc import Callable
 EVERY_S = 30.0
 """Giving back takes one to four milliseconds."""
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # numbers of malloc.h
-_LARGE_BYTES = 4 * 2**20  # above a picture of 720p, which comes too often to ask the system for it
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # numbers of malloc.h
 _HEAPS = 2
+_LARGE_BYTES = 4 * 2**20  # above a picture of 720p, which comes too often to ask the system for it
+_FREE_ON_TOP_BYTES = 32 * 2**20  # more than a session frees before it is asked to look
 
 
 class Heap:
@@ -37,6 +38,8 @@ class Heap:
         if self._trim is not None and self._library is not None:
             self._library.mallopt(_M_ARENA_MAX, _HEAPS)
             self._library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+            # Saying the one sets the other back to so little that every picture costs page faults.
+            self._library.mallopt(_M_TRIM_THRESHOLD, _FREE_ON_TOP_BYTES)
 
     def look(self, now_s: float) -> None:
         """Give free pages back when it is time to, by a session's clock."""
