@@ -31,6 +31,8 @@ _OVER = {
     "microphone back": "microphone away",
     "microphone sounding": "microphone silent",
 }
+_HIDDEN_BY = {"camera dark": "camera away", "microphone silent": "microphone away"}
+"""What a device delivered last is no news while it is away."""
 
 
 class DeviceTroubles:
@@ -49,4 +51,7 @@ class DeviceTroubles:
 
     def line(self) -> str:
         """What is wrong now, in one line; "" when nothing is."""
-        return "; ".join(self._lasting.values())
+        lasting = self._lasting
+        return "; ".join(
+            said for about, said in lasting.items() if _HIDDEN_BY.get(about) not in lasting
+        )

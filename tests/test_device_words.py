@@ -36,6 +36,18 @@ def test_the_newest_reason_counts_and_ends_when_it_is_back():
     assert both.count("comes back by itself") == 2
 
 
+def test_one_that_is_away_is_not_said_to_be_muted_or_covered():
+    for device, nothing, again in (
+        ("microphone", "silent", "muted"),
+        ("camera", "covered", "darkness"),
+    ):
+        blind, lost = (f"{device} {nothing}", "0"), (f"{device} lost", "nothing for 1.25 s")
+        assert again in told(blind)
+        assert told(blind, lost).startswith(f"{device} lost")
+        assert again not in told(blind, lost)
+        assert again in told(blind, lost, (f"{device} back", "0"))
+
+
 def test_a_display_is_told_as_long_as_it_lasts():
     view = View()
     view.observe(Event(1.0, "camera covered", "0"))

@@ -124,7 +124,7 @@ def _ask_in_terminal(answers: Answers) -> Consent | None:
         usual=f"{USUAL_DAYS} days",
     )
     agreed = input("Do they know that they are recorded, and agree (y/n)? ")
-    if agreed.strip().lower() != "y":
+    if agreed.strip().lower() not in ("y", "yes"):
         return None
     return make_consent(person, purpose, until, "terminal", today=today)
 

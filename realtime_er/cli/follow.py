@@ -18,6 +18,7 @@ from realtime_er.cli.guard import notice
 from realtime_er.messages import LABELS, Estimate, RecordingStatus, Snapshot
 from realtime_er.palette import COLOURS
 from realtime_er.sinks.terminal import Dashboard, recording_warning
+from realtime_er.sources.portaudio_rest import portaudio_at_rest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,18 +62,28 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def stopping(session: Stoppable) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the session cleanly, the second one at once."""
+    """The first SIGINT, SIGTERM or SIGHUP ends the session cleanly, the second one at once."""
+    hang_up = None if sys.platform == "win32" else signal.SIGHUP
 
-    def first(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def first(number: int, _frame: FrameType | None) -> None:
+        for other in old:
+            signal.signal(other, signal.default_int_handler)
+        if number == hang_up:
+            # It comes again, from the shell and from the system, and nobody is left to be in a hurry.
+            signal.signal(number, signal.SIG_IGN)
         session.stop()
 
-    old = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Sent when the terminal is closed; `nohup` asks to go on all the same.
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        numbers.append(hang_up)
+    old = {number: signal.signal(number, first) for number in numbers}
     try:
         yield
     finally:
         for number, handler in old.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 class Intake:
@@ -191,8 +202,9 @@ def follow(
 def kept_off_screen(stderr: TextIO | None) -> Iterator[None]:
     """What is written to a terminal's stderr is held back until the context is left; main thread.
 
-    ALSA and PortAudio print there from C when a device is lost, in the middle of the dashboard.
-    The last lines are shown afterwards. A stderr that is no terminal is left alone.
+    ALSA and PortAudio print there from C when a device is lost, in the middle of the dashboard, and
+    the same at every attempt to open it again. Different lines are shown once each afterwards. A
+    stderr that is no terminal is left alone.
     """
     if stderr is None or not stderr.isatty():
         yield
@@ -200,20 +212,31 @@ def kept_off_screen(stderr: TextIO | None) -> Iterator[None]:
     number = stderr.fileno()
     screen = os.dup(number)
     with tempfile.TemporaryFile() as held:
-        stderr.flush()
-        os.dup2(held.fileno(), number)
+        _point(stderr, held.fileno())
         try:
             yield
         finally:
-            stderr.flush()
-            os.dup2(screen, number)
+            _point(stderr, screen)
             os.close(screen)
             held.seek(0)
-            lines = held.read().decode(errors="replace").splitlines()
-            if len(lines) > _HELD_BACK_LINES:
-                lines[:-_HELD_BACK_LINES] = [f"({len(lines) - _HELD_BACK_LINES} lines before)"]
-            stderr.writelines(f"{line}\n" for line in lines)
+            text = held.read().decode(errors="replace")
+            stderr.writelines(f"{line}\n" for line in _worth_showing(text.splitlines()))
             stderr.flush()
+
+
+def _point(stream: TextIO, target: int) -> None:
+    """Let a stream's descriptor, which C writes to as well, lead elsewhere."""
+    with portaudio_at_rest():  # which would put back what it found
+        stream.flush()
+        os.dup2(target, stream.fileno())
+
+
+def _worth_showing(lines: list[str]) -> list[str]:
+    different = list(dict.fromkeys(line for line in lines if line.strip()))
+    shown = different[-_HELD_BACK_LINES:]
+    if len(shown) < len(lines):
+        shown.insert(0, f"({len(lines)} lines came meanwhile; the last different ones:)")
+    return shown
 
 
 @contextlib.contextmanager

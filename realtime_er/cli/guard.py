@@ -12,6 +12,7 @@ import typer
 
 from realtime_er.cli.faults import note_fault
 from realtime_er.errors import ConfigError, RealtimeERError, WorkerFault
+from realtime_er.sources.portaudio_rest import portaudio_at_rest
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -60,4 +61,5 @@ def fail(error: Exception) -> None:
 
 def notice(text: str) -> None:
     """One line on stderr."""
-    typer.echo(" ".join(text.split()), err=True)
+    with portaudio_at_rest():  # or it may go to the null device
+        typer.echo(" ".join(text.split()), err=True)

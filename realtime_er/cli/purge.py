@@ -67,7 +67,7 @@ def _agreed(what: str) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError(f"{what} to delete, and nobody is here to ask: give --yes, or --dry-run")
     try:
-        return input(f"Delete {what}, for good (y/n)? ").strip().lower() == "y"
+        return input(f"Delete {what}, for good (y/n)? ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 

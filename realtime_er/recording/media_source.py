@@ -7,6 +7,7 @@ nothing was captured there is a gap again.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections import deque
@@ -179,6 +180,11 @@ class _RecordedStream:
                 emit(gap)
             emit(message)
             last_s = end_s if isinstance(message, VideoFrame) else time_s
+        for gap in gaps.before(math.inf):
+            if gap.start_s > last_s + _CUT_OFF_S:
+                break  # it lies in what was cut off
+            emit(gap)  # a device that never came back
+            last_s = max(last_s, gap.end_s)
         self._info["missing"] = rows.n_missing()
         if rows.last_s > last_s + _CUT_OFF_S:
             emit(Gap(self.name, max(last_s, 0.0), rows.last_s, _CUT_OFF))

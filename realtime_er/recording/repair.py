@@ -55,7 +55,12 @@ class RepairReport:
             f"{found.n_frames:,} frames, {found.n_samples:,} samples, "
             f"{found.n_estimates:,} estimates, {found.line}"
         )
-        return f"{self.folder}: {'repaired' if self.done else 'nothing to repair'}: {held}"
+        return f"{self.folder}: {self._what()}: {held}"
+
+    def _what(self) -> str:
+        if self.done:
+            return "repaired"
+        return "nothing to repair" if self.verification.ok else "nothing more can be repaired"
 
 
 def repair(folder: Path) -> RepairReport:
@@ -71,7 +76,7 @@ def repair(folder: Path) -> RepairReport:
     manifest = _old_manifest(folder, done)
     if manifest is not None and manifest.complete and not done:
         verification = verify(folder, manifest)
-        if verification.ok:
+        if verification.ok or _tried_before(manifest, verification):
             return RepairReport(str(folder), (), verification)
         done += [f"found: {problem}" for problem in verification.problems]
     connection = mend_database(folder / DATABASE, done)
@@ -88,6 +93,12 @@ def repair(folder: Path) -> RepairReport:
     finally:
         connection.close()
     return RepairReport(str(folder), tuple(done), verification)
+
+
+def _tried_before(manifest: Manifest, found: Verification) -> bool:
+    """Whether a repair has left just this: pictures that are damaged cannot be made anew."""
+    left = (manifest.verified or {}).get("problems")
+    return bool(manifest.repaired) and left == list(found.problems)
 
 
 def _check_folder(folder: Path) -> None:

@@ -159,7 +159,7 @@ def _check_media(
     except (OSError, av.error.FFmpegError) as error:
         if isinstance(error, av.error.EOFError) and frames.empty and sound.empty:
             return  # nothing was recorded: a file without packets cannot be opened
-        problems.append(f"{path}: cannot be read back: {error}")
+        problems.append(f"{path}: cannot be read back: {error.strerror or error}")
 
 
 class _Expected:
@@ -209,7 +209,11 @@ def _check_first_picture(path: Path, problems: list[str]) -> None:
         n_packets = 0
         for packet in container.demux(video):
             n_packets += packet.pts is not None
-            if packet.decode():
+            try:
+                if packet.decode():
+                    return
+            except av.error.FFmpegError:
+                problems.append(f"{path}: damaged inside: its first picture cannot be decoded")
                 return
         if n_packets:
             problems.append(f"{path}: no picture can be decoded")

@@ -44,6 +44,7 @@ class HealthLog:
         self._clock = clock or SessionClock()
         self._next_s = 0.0
         self._newest: Event | None = None
+        self._snapshot: Callable[[], Snapshot] | None = None
         self._session_s = 0.0
         try:
             self._file = path.open("a", encoding="utf-8")
@@ -59,6 +60,8 @@ class HealthLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._snapshot is not None:
+            self._write_events(self._snapshot())  # of the last second, and why it ended
         # The text of a foreign error might quote what was said; ours do not.
         said = str(error) if isinstance(error, RealtimeERError) else kind and kind.__name__
         self._write({"kind": "end", "session_s": self._session_s, "failure": said})
@@ -70,8 +73,13 @@ class HealthLog:
         if now_s < self._next_s or self._file.closed:
             return
         self._next_s = now_s + _EVERY_S
+        self._snapshot = snapshot
         seen = snapshot()
         self._session_s = round(seen.now_s, 3)
+        self._write_events(seen)
+        self._write({"kind": "health", "session_s": self._session_s, **_figures(seen)})
+
+    def _write_events(self, seen: Snapshot) -> None:
         for event in self._new(seen.events):
             self._write(
                 {
@@ -81,7 +89,6 @@ class HealthLog:
                     "detail": event.detail,
                 }
             )
-        self._write({"kind": "health", "session_s": self._session_s, **_figures(seen)})
 
     def _new(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Those after the newest that was written."""

@@ -252,6 +252,8 @@ class CameraStream:
                 emit(Event(self._clock.now_s(), "camera back", self._camera.where))
                 emit(Gap(self.name, lost_s, max(frame[0], lost_s), why))
                 last_s = max(lost_s, frame[0] - _STEP_S)
+            elif index:  # it never came back
+                emit(Gap(self.name, lost_s, max(self._clock.now_s(), lost_s), why))
 
     def _loss(self, reader: _Reader, *, frozen: bool) -> tuple[str, str]:
         """What has happened, as the event says it, and in words."""

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 
 from realtime_er.errors import DeviceNotFound
+from realtime_er.sources.portaudio_rest import portaudio_at_rest
 
 PORTAUDIO_HINT = (
     "the PortAudio library is missing; install it"
@@ -70,14 +71,15 @@ def list_microphones(library: Any = None) -> Listing[MicrophoneDevice]:  # noqa:
     Args:
         library: The ``sounddevice`` module, or a fake; imported when None.
     """
-    if library is None:
-        try:
-            library = load_portaudio()
-        except DeviceNotFound as error:
-            return Listing((), str(error))
     try:
-        entries = list(library.query_devices())
-        default = library.default.device[0]
+        library = load_portaudio() if library is None else library
+        with portaudio_at_rest() as answers:
+            if not answers:
+                return Listing((), "the sound system does not answer")
+            entries = list(library.query_devices())
+            default = library.default.device[0]
+    except DeviceNotFound as error:
+        return Listing((), str(error))
     except library.PortAudioError as error:
         return Listing((), f"the sound system does not answer: {error}")
     found = tuple(
@@ -117,10 +119,13 @@ def _linux_cameras(folder: Path) -> tuple[CameraDevice, ...]:
     for entry in folder.iterdir():
         number = entry.name.removeprefix("video")
         index_file = entry / "index"
-        # A webcam has several nodes; all but the first deliver metadata.
-        first = not index_file.is_file() or index_file.read_text().strip() == "0"
-        if number.isdigit() and first and (entry / "name").is_file():
-            found.append(CameraDevice(int(number), (entry / "name").read_text().strip()))
+        try:
+            # A webcam has several nodes; all but the first deliver metadata.
+            first = not index_file.is_file() or index_file.read_text().strip() == "0"
+            if number.isdigit() and first:
+                found.append(CameraDevice(int(number), (entry / "name").read_text().strip()))
+        except OSError:  # it is being unplugged at this moment
+            continue
     return tuple(sorted(found, key=lambda camera: camera.index))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from realtime_er.clock import Clock
 from realtime_er.config import Config
 from realtime_er.errors import MediaError
-from realtime_er.messages import Gap, VideoFrame
+from realtime_er.messages import Gap, ImageArray, VideoFrame
 from realtime_er.sources.base import Emit, Pacer, RealTimePacer, Stream
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -79,13 +79,18 @@ class FolderStream:
         """List the images.
 
         Raises:
-            MediaError: there are none.
+            MediaError: there are none, or the folder cannot be read.
         """
         if not self._path.is_dir():
             raise MediaError(f"{self._path}: no such folder")
-        self._files = sorted(
-            file for file in self._path.iterdir() if file.suffix.lower() in _SUFFIXES
-        )
+        try:
+            self._files = sorted(
+                file
+                for file in self._path.iterdir()
+                if file.suffix.lower() in _SUFFIXES and file.is_file()
+            )
+        except OSError as error:
+            raise MediaError(f"{self._path}: cannot be listed: {error.strerror}") from error
         if not self._files:
             raise MediaError(f"{self._path}: no jpg or png images in this folder")
 
@@ -93,17 +98,14 @@ class FolderStream:
         """Emit the images; one that cannot be read is a gap."""
         for index, file in enumerate(self._files):
             time_s = index / self._fps
-            encoded = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+            image = _read(file)
             if not (self._pacer or pacer).wait(time_s, stop) or self._closed.is_set():
                 return
             if image is None:
-                reason = f"{file.name} cannot be decoded"
+                reason = f"{file.name} cannot be read"
                 emit(Gap(self.name, time_s, time_s + 1 / self._fps, reason))
                 continue
-            frame = np.asarray(image, dtype=np.uint8)
-            frame.setflags(write=False)
-            emit(VideoFrame(index, time_s, frame))
+            emit(VideoFrame(index, time_s, image))
 
     def close(self) -> None:
         """End before the next image."""
@@ -112,3 +114,17 @@ class FolderStream:
     def info(self) -> dict[str, Any]:
         """The folder and how many images it has."""
         return {"path": str(self._path), "fps": self._fps, "images": len(self._files)}
+
+
+def _read(file: Path) -> ImageArray | None:
+    """The picture, read-only; None when there is none, or one of more pixels than OpenCV allows."""
+    try:
+        encoded = np.frombuffer(file.read_bytes(), dtype=np.uint8)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    except (OSError, cv2.error):
+        return None
+    if image is None:
+        return None
+    picture = np.asarray(image, dtype=np.uint8)
+    picture.setflags(write=False)
+    return picture

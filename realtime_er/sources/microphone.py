@@ -15,6 +15,7 @@ from realtime_er.sources.base import Emit, Pacer
 from realtime_er.sources.blank import BlankSound
 from realtime_er.sources.devices import load_portaudio
 from realtime_er.sources.microphone_choice import cannot_open, find_microphone
+from realtime_er.sources.portaudio_rest import portaudio_at_rest
 from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 _BUFFER_S = 2.0
@@ -43,13 +44,12 @@ class Microphone:
         library: Any = None,  # noqa: ANN401 - an untyped module
     ) -> None:
         self._config = config
-        # Set by use(), read by the producer: a plain reference, swapped at once.
-        self._wanted = config.device.strip()
-        self._known_name: str | None = None  # of the device that was opened first
-        self._changed_to = ""
         self._clock = clock
         self._library = library
-        self._lock = threading.Lock()  # over _device and _mailbox as close() meets a reopening
+        self._lock = threading.Lock()  # over these five: close() and use() meet a reopening
+        self._wanted = config.device.strip()
+        self._known_name: str | None = None  # of the device that was opened first
+        self._changed_to = ""  # by use(), until it is opened
         self._device: Any = None
         self._mailbox: Mailbox[Captured] | None = None
         self._closed = threading.Event()
@@ -100,13 +100,20 @@ class Microphone:
             DeviceNotFound: there is no such microphone; nothing has changed.
         """
         _index, found = find_microphone(self._library, wanted.strip())
-        self._wanted, self._changed_to = wanted.strip(), str(found["name"])
-        self._known_name = None
-        self._release()
+        with self._lock:
+            self._wanted, self._changed_to = wanted.strip(), str(found["name"])
+            self._known_name = None
+            mailbox = self._mailbox
+        if mailbox is not None:
+            # Only its producer closes the device: PortAudio may be starting anew there.
+            mailbox.discard()
 
     def _start(self) -> None:
         library = self._library
-        index, found = find_microphone(library, self._wanted, self._known_name)
+        with self._lock:
+            wanted, known_name = self._wanted, self._known_name
+            self._changed_to = ""
+        index, found = find_microphone(library, wanted, known_name)
         rate_hz = float(found["default_samplerate"])
         failure: Exception = DeviceNotFound("it has no channels")
         for channels in dict.fromkeys((min(2, int(found["max_input_channels"])), 1)):
@@ -133,7 +140,7 @@ class Microphone:
                 failure = error
                 continue
             with self._lock:
-                if self._closed.is_set():
+                if self._closed.is_set() or self._changed_to:
                     device.close()
                     return
                 self._device, self._mailbox = device, mailbox
@@ -146,7 +153,9 @@ class Microphone:
             self._rate_hz, self._channels = rate_hz, channels
             self._resampler = StreamingResampler(rate_hz, channels)
             self._sample_clock = SampleClock(SAMPLE_RATE_HZ)
-            self._known_name = str(found["name"])
+            with self._lock:
+                if not self._changed_to:
+                    self._known_name = str(found["name"])
             self._granted = {"name": found["name"], "rate_hz": rate_hz, "channels": channels}
             return
         raise cannot_open(library, str(found["name"]), failure) from failure
@@ -178,7 +187,7 @@ class Microphone:
                 self._judge(item, emit)
                 continue
             if back is None:
-                changed, self._changed_to = self._changed_to, ""
+                changed = self._changed_to
                 back = changed or str(self._granted.get("name"))
                 why = (
                     f"changed to {changed}"
@@ -190,9 +199,12 @@ class Microphone:
                 self._counts["lost"] += 1
                 emit(Event(self._clock.now_s(), "microphone lost", why))
             if not self._reopen(emit, stop):
-                return
+                break
             heard_s = None
-        self._drain(emit)
+        if back is None:
+            self._drain(emit)
+        elif self._end_s is not None:  # it never came back, or has not been heard yet
+            emit(Gap(self.name, self._end_s, max(self._clock.now_s(), self._end_s), why))
 
     def _wait(self, at_least_s: float) -> Captured | None:
         """The next block; None when none comes in time or the device was taken away."""
@@ -237,12 +249,13 @@ class Microphone:
             if self._closed.is_set():
                 return False
             try:
-                # PortAudio lists devices only when it starts.
-                if self._initialized:
-                    self._library._terminate()
-                    self._initialized = False
-                self._library._initialize()
-                self._initialized = True
+                with portaudio_at_rest():
+                    # PortAudio lists devices only when it starts.
+                    if self._initialized:
+                        self._library._terminate()
+                        self._initialized = False
+                    self._library._initialize()
+                    self._initialized = True
                 self._start()
             except (SourceError, self._library.PortAudioError) as error:
                 kind = "busy" if isinstance(error, DeviceBusy) else "away"

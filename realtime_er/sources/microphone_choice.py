@@ -6,6 +6,7 @@ from typing import Any
 
 from realtime_er.errors import DeviceBusy, DeviceNotFound, SourceError
 from realtime_er.sources.devices import list_microphones
+from realtime_er.sources.portaudio_rest import portaudio_at_rest
 
 _UNAVAILABLE = -9985
 """PortAudio's code for a device that is there, but that another program has."""
@@ -26,6 +27,13 @@ def find_microphone(library: Any, wanted: str, known_name: str | None = None) ->
     Raises:
         DeviceNotFound: there is no such microphone; the message lists what there is.
     """
+    with portaudio_at_rest() as answers:
+        if not answers:
+            raise DeviceNotFound("microphone: the sound system does not answer")
+        return _find(library, wanted, known_name)
+
+
+def _find(library: Any, wanted: str, known_name: str | None) -> Found:  # noqa: ANN401
     listing = list_microphones(library)
     if not wanted:
         try:
@@ -51,7 +59,16 @@ def cannot_open(library: Any, name: str, failure: Exception) -> SourceError:  # 
     """Why a microphone that is there cannot be opened, in one line."""
     if _UNAVAILABLE in failure.args or str(_UNAVAILABLE) in str(failure):
         return DeviceBusy(f"microphone {name}: another program has it; close that one")
-    return DeviceNotFound(f"microphone {name}: cannot be opened: {failure}; {listed(library)}")
+    why = _why(failure)
+    return DeviceNotFound(f"microphone {name}: cannot be opened: {why}; {listed(library)}")
+
+
+def _why(failure: Exception) -> str:
+    """What the system says, where PortAudio only passes it on among its own codes."""
+    match failure.args:
+        case (_, _, (_, _, str(text))) if text:
+            return text
+    return str(failure)
 
 
 def listed(library: Any) -> str:  # noqa: ANN401

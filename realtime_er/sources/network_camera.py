@@ -121,11 +121,12 @@ class NetworkCapture:
         if max(width_px, height_px) > MAX_PX:
             raise MediaError(f"its {width_px}x{height_px} pictures exceed {MAX_PX} px")
 
-    @staticmethod
     def _decode(
-        container: av.container.InputContainer, stream: av.video.stream.VideoStream
+        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
     ) -> Iterator[av.VideoFrame]:
         for packet in container.demux(stream):
+            # FFmpeg's own deadline, rtsp's only one, begins anew with each packet.
+            self._allowance.seconds_left()
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:

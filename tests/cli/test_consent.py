@@ -91,7 +91,7 @@ def test_numbers_only_reaches_the_recorder(sessions, tmp_path):
 
 def test_in_the_terminal_it_is_asked(monkeypatch, capsys):
     left = at_the_terminal(
-        monkeypatch, "", "Anna", "workplace", "research: a study", "tomorrow", "", "y"
+        monkeypatch, "", "Anna", "workplace", "research: a study", "tomorrow", "", "Yes"
     )
     consent = ask("terminal", DisplayOptions(), Answers())
     assert left == []

@@ -65,7 +65,7 @@ def test_a_script_has_to_say_yes(folder):
     assert "nothing is past its date" in invoke("purge", folder, "--yes").stdout
 
 
-@pytest.mark.parametrize(("reply", "left"), [("y", ["ben", "old"]), ("", ["anna", "ben", "old"])])
+@pytest.mark.parametrize(("reply", "left"), [("Yes", ["ben", "old"]), ("", ["anna", "ben", "old"])])
 def test_a_person_is_asked(folder, monkeypatch, reply, left):
     # The package's attribute of this name is the command.
     module = importlib.import_module("realtime_er.cli.purge")

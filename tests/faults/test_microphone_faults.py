@@ -131,7 +131,46 @@ def test_another_device_at_its_index_is_not_taken_for_it() -> None:
     microphone.wait_for_event("microphone away")
     assert len(microphone.library.opened) == 1
     assert "Webcam Mic" in microphone.events()[-1][1]
+    microphone.pass_time(5.0)
+    (gap,) = microphone.end().gaps  # it has not come back
+    assert gap.end_s - gap.start_s == pytest.approx(5.0, abs=2e-3)
+
+
+def test_another_one_chosen_while_it_is_away() -> None:
+    microphone = started(device="0")
+    microphone.library.plug("Webcam Mic")
+    microphone.wait_for_event("microphone away")
+    microphone.stream.use("webcam")
+    microphone.reopened(2)
+    microphone.play(50)
+    microphone.wait_for_event("microphone back")
+    microphone.settle()
+    microphone.library.plug()
+    microphone.wait_for_event("microphone lost", 2)
     microphone.end()
+    details = dict(microphone.events())
+    assert details["microphone back"] == "Webcam Mic, instead of Built-in Mic"
+    assert details["microphone lost"] == "no sound for 0.25 s"  # the second: nobody chose that
+
+
+def test_another_one_chosen_while_the_old_one_opens() -> None:
+    microphone = started()
+    library = microphone.library
+    open_it = library.InputStream
+
+    def choose_meanwhile(**settings: object) -> object:
+        if len(library.opened) == 1:
+            microphone.stream.use("headset")
+        return open_it(**settings)
+
+    library.InputStream = choose_meanwhile  # type: ignore[method-assign]
+    microphone.reopened(3)
+    microphone.play(5)
+    microphone.wait_for_event("microphone back")
+    microphone.settle()
+    microphone.end()
+    assert [opened["name"] for opened in library.opened][1:] == ["Built-in Mic", "USB Headset"]
+    assert microphone.stream.info()["granted"]["name"] == "USB Headset"
 
 
 def test_the_default_follows_the_system_and_says_so() -> None:

@@ -22,8 +22,9 @@ from realtime_er.training.corpora.manifest import ManifestRow, write_manifest
 from tests.recording.loaded import record_under_load
 from tests.recording.samples import LABEL_SET, annotate
 from tests.recording.synthetic import record
-from tests.sources.media import write_video
+from tests.sources.media import painted, write_video
 from tests.sources.raw_server import JPEG, MULTIPART, answer, part
+from tests.sources.rtsp import h264, motion_jpeg
 
 SESSION_FILES = (
     "manifest.json",
@@ -36,6 +37,8 @@ MODEL_FILES = (
     *((kind, "model.onnx") for kind in ("face", "speech", "text", "fusion", "detector")),
     ("text", "tokenizer.json"),
 )
+
+NEXT_ANSWER = b"\n-- next answer --\n"
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
@@ -196,3 +199,15 @@ def camera() -> list[bytes]:
         answer("401 Unauthorized", 'WWW-Authenticate: Basic realm="c"'),
         answer("302 Found", "Location: /other"),
     ]
+
+
+@functools.cache
+def rtsp() -> list[bytes]:
+    """Conversations of RTSP cameras: motion JPEG, H.264, and one that asks for the password.
+
+    None redirects: FFmpeg would follow it, and damaged numbers lead anywhere.
+    """
+    images = [painted(number, 128, 64) for number in range(30)]
+    asks = b'RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="c", nonce="n"\r\n\r\n'
+    conversations = [motion_jpeg(images), h264(images), [asks, *h264(images[:12])]]
+    return [NEXT_ANSWER.join(pieces) for pieces in conversations]

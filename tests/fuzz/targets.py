@@ -52,7 +52,8 @@ from realtime_er.training.corpora.scp import read_scp
 from tests.fuzz import seeds
 from tests.recording.loaded import VectorHead
 from tests.sources.media import OpenPacer
-from tests.sources.raw_server import RawServer
+from tests.sources.raw_server import RawServer, Reply, sending
+from tests.sources.rtsp import answering
 
 MOST_MESSAGES = 3000
 """A stream is stopped after so many; a damaged file may promise endlessly many."""
@@ -233,7 +234,7 @@ def _annotate(folder: Path) -> None:
 
 def _mend(folder: Path) -> None:
     repair(folder)
-    repair(folder)
+    assert repair(folder).done == ()
 
 
 def run_replay(data: bytes) -> None:
@@ -343,27 +344,41 @@ def run_weights(data: bytes) -> None:
 
 
 class _Replies:
-    """A server on this machine that answers every request with ``data``."""
+    """A server on this machine that says ``data``, as ``saying`` makes of it what is sent when."""
 
-    def __init__(self) -> None:
+    def __init__(self, saying: Callable[[bytes], Reply]) -> None:
         self.data = b""
-        self.server = RawServer(lambda client, _request: client.sendall(self.data))
+        self.server = RawServer(lambda client, request: saying(self.data)(client, request))
 
 
 @functools.cache
-def _replies() -> _Replies:
-    made = _Replies()
+def _replies(saying: Callable[[bytes], Reply]) -> _Replies:
+    made = _Replies(saying)
     atexit.register(made.server.close)
     return made
 
 
 def run_camera(data: bytes) -> None:
     """What a network camera sends, HTTP head included."""
-    replies = _replies()
+    _look("http", sending, data)
+
+
+def run_rtsp(data: bytes) -> None:
+    """What an RTSP camera says, request by request, and the pictures that follow."""
+    _look("rtsp", _conversation, data)
+
+
+def _conversation(data: bytes) -> Reply:
+    return answering(data.split(seeds.NEXT_ANSWER))
+
+
+def _look(scheme: str, saying: Callable[[bytes], Reply], data: bytes) -> None:
+    replies = _replies(saying)
     replies.data = data
     replies.server.requests.clear()
     clock = SessionClock()
-    capture = NetworkCapture(replies.server.url("anna:secret"), clock, timeout_s=0.5)
+    url = replies.server.url("anna:secret").replace("http", scheme)
+    capture = NetworkCapture(url, clock, timeout_s=0.5)
     try:
         with contextlib.suppress(RealtimeERError):
             capture.open()
@@ -385,5 +400,6 @@ TARGETS: dict[str, Target] = {
     "model": Target(seeds.models, run_model),
     "weights": Target(seeds.weights, run_weights),
     "camera": Target(seeds.camera, run_camera),
+    "rtsp": Target(seeds.rtsp, run_rtsp),
 }
 """By the name that the command line takes."""

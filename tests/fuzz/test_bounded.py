@@ -20,6 +20,7 @@ EXAMPLES = {
     "model": 30,
     "weights": 100,
     "camera": 60,
+    "rtsp": 12,
 }
 _SLOW = {"session", "cells", "replay", "model", "weights"}  # not for their number: they load much
 

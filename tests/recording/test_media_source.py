@@ -77,6 +77,17 @@ def test_a_file_that_breaks_off_ends_with_a_gap(tmp_path):
         assert last.start_s < 4.5
 
 
+def test_a_device_that_never_came_back_is_a_gap_to_the_end(tmp_path):
+    emitted = write(tmp_path / "s", both(3.0), 0.0)
+    left_s = emitted["camera"][-1].time_s
+    with closing(open_database(tmp_path / "s" / DATABASE, writable=True)) as connection:
+        row = (9000, "camera", left_s, left_s + 5.0, "unplugged")
+        connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?)", row)
+    again, _clock = played(RecordedMedia(tmp_path / "s"))
+    assert again["camera"][-1] == Gap(*row[1:])
+    assert len(again["camera"]) == len(emitted["camera"]) + 1
+
+
 def test_numbers_only_cannot_be_run_again(tmp_path):
     write(tmp_path / "s", both(1.0), 0.0, media=False)
     with pytest.raises(MediaError, match=r"numbers only.*--check"):

@@ -206,6 +206,24 @@ def test_a_media_file_that_was_cut_in_the_middle_of_a_packet(whole):
     assert repair(whole).done == ()
 
 
+def test_pictures_that_are_damaged_inside_the_media_file_are_repaired_once(whole):
+    media = whole / "media.mkv"
+    data = bytearray(media.read_bytes())
+    with av.open(str(media)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for start, size in places:
+        data[start + 8 : start + size] = bytes(size - 8)
+    media.write_bytes(data)
+    report = repair(whole)
+    assert any("written anew" in line for line in report.done)
+    assert "damaged inside: its first picture cannot be decoded" in report.line()
+    before = contents(whole)
+    again = repair(whole)
+    assert (again.done, again.verification.ok) == ((), False)
+    assert "nothing more can be repaired" in again.line()
+    assert contents(whole) == before
+
+
 @pytest.mark.parametrize("left", [0, 100])
 def test_a_media_file_that_is_none_any_more(whole, left):
     media = whole / "media.mkv"

@@ -61,6 +61,15 @@ def test_health_once_a_second_and_each_event_once(tmp_path, clock):
     assert found[-1]["failure"] is None
 
 
+def test_what_happens_in_the_last_second_is_there(tmp_path, clock):
+    path = tmp_path / "log.jsonl"
+    events = [LOST]
+    with HealthLog(path, pytest.fail, clock) as log:
+        log.look(lambda: replace(make_snapshot(make_estimate(12)), events=tuple(events)))
+        events.append(BACK)
+    assert [record.get("event") for record in lines(path)] == [LOST.kind, None, BACK.kind, None]
+
+
 def test_no_words_and_no_scores(tmp_path, clock):
     path = tmp_path / "log.jsonl"
     said = make_final(1, "It is a fine day.", 0.5, 1.5)

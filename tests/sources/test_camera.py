@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from realtime_er.clock import SessionClock, VirtualClock
 from realtime_er.config import CameraConfig, Config, MicrophoneConfig
 from realtime_er.errors import DeviceNotFound, MediaError, SourceError
-from realtime_er.messages import Event, VideoFrame
+from realtime_er.messages import Event, Gap, VideoFrame
 from realtime_er.sources import camera as camera_module
 from realtime_er.sources import camera_stream
 from realtime_er.sources.base import SourceMessage, Stream, Switchable
@@ -181,7 +182,7 @@ def test_a_driver_that_blocks_counts_as_lost_and_close_returns() -> None:
     producer.join(2)
     assert not producer.is_alive()
     assert capture.released
-    assert [type(message) for message in messages][-1] is Event
+    assert [type(message) for message in messages[-2:]] == [Event, Gap]
 
 
 def test_an_absent_camera_is_one_line_with_a_list() -> None:
@@ -218,6 +219,7 @@ def test_linux_cameras_are_found_by_name(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / node).mkdir()
         (tmp_path / node / "name").write_text(name + "\n")
         (tmp_path / node / "index").write_text(f"{index}\n")
+    (tmp_path / "video4").mkdir()  # one that is being unplugged
     found = _linux_cameras(tmp_path)
     assert [(item.index, item.name) for item in found] == [(0, "HD Webcam"), (2, "Capture Stick")]
     listing = type(list_cameras())(found)
@@ -238,12 +240,14 @@ def test_image_folder_in_order_of_names(tmp_path: Path) -> None:
     for index in (2, 0, 1):
         cv2.imwrite(str(tmp_path / f"{index:03d}.png"), painted(index))
     (tmp_path / "003.jpg").write_bytes(b"not an image")
+    (tmp_path / "004.png").symlink_to("/proc/self/mem")  # opens, and cannot be read
     (tmp_path / "notes.txt").write_text("x")
+    os.mkfifo(tmp_path / "005.png")  # nobody writes to it
     (stream,) = ImageFolder(tmp_path, fps=5).streams(Config(), VirtualClock())
     played = collect(stream)
     assert [read_painted(frame.image) for frame in played.frames] == [0, 1, 2]
     np.testing.assert_allclose([frame.time_s for frame in played.frames], [0.0, 0.2, 0.4])
-    assert "003.jpg" in played.gaps[0].reason
+    assert [gap.reason.split()[0] for gap in played.gaps] == ["003.jpg", "004.png"]
     as_camera = open_camera(CameraConfig(source=str(tmp_path), fps=500), SessionClock())
     assert isinstance(collect(as_camera).frames[0], VideoFrame)
 

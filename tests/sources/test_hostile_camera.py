@@ -18,7 +18,9 @@ from realtime_er.errors import DeviceLost, DeviceNotFound, SourceError
 from realtime_er.sources import network_camera
 from realtime_er.sources.camera import open_camera
 from realtime_er.sources.network_camera import NetworkCapture, find_network_camera
+from tests.sources.media import painted
 from tests.sources.raw_server import JPEG, MULTIPART, Reply, answer, part, sending, serving
+from tests.sources.rtsp import answering, interleaved, motion_jpeg
 
 SECRET = "s3cret"
 
@@ -149,6 +151,27 @@ def test_an_rtsp_camera_sends_us_nowhere_else_and_does_not_hold_us_up(scheme: st
     assert inner.requests == []
 
 
+def test_rtsp_pictures_that_cannot_be_decoded_do_not_hold_us_up() -> None:
+    released = threading.Event()
+    pieces = motion_jpeg([painted(number, 128, 64) for number in range(40)])
+    broken = interleaved(26, [[b"\0\0\0\0\1\xff\x10\x08\0\0\0\x80" + b"\x10" * 200]])
+
+    def reply(client: socket.socket, request: str) -> None:
+        answering(pieces)(client, request)
+        while not released.wait(0.02):
+            client.sendall(broken)
+
+    clock = SessionClock()
+    with serving(reply) as server:
+        try:
+            n_pictures, error = _read_all(server.url().replace("http", "rtsp"))
+        finally:
+            released.set()
+    assert n_pictures > 5
+    assert "within 0.3 s" in str(error)
+    assert clock.now_s() < 10
+
+
 def test_endless_headers_are_refused() -> None:
     with serving(_endless(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 100)) as server:
         _, error = _read_all(server.url(), timeout_s=20.0)
@@ -206,6 +229,7 @@ def _what_opening_says(config: CameraConfig) -> str:
         (f"rtsp://anna:{SECRET}@host/v", "rtsp://host/v"),
         (f"rtsp://anna:{SECRET}/#?@@host/v", "rtsp://host/v"),
         (f"http://host/v?user=anna&pwd={SECRET}#x", "http://host/v?..."),
+        (f"rtsp://h/user=anna_password={SECRET}_c=1/x", "rtsp://h/user=anna_password=.../x"),
         (f"http://{SECRET}@[::1", "http://[::1"),
         (f"h264+rtsp://anna:{SECRET}@host/", "h264+rtsp://host/"),
         (f"anna:{SECRET}@host/v", "host/v"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -12,11 +12,14 @@ import pytest
 
 from realtime_er.clock import SessionClock
 from realtime_er.config import CameraConfig
-from realtime_er.errors import DeviceNotFound
-from realtime_er.messages import Event, VideoFrame
+from realtime_er.errors import DeviceLost, DeviceNotFound
+from realtime_er.messages import Event, ImageArray, VideoFrame
 from realtime_er.sources.base import SourceMessage
 from realtime_er.sources.camera import open_camera
+from realtime_er.sources.network_camera import NetworkCapture
 from tests.sources.media import Collected, OpenPacer, painted, read_painted
+from tests.sources.raw_server import serving
+from tests.sources.rtsp import answering, h264, motion_jpeg
 
 
 class MjpegServer:
@@ -124,6 +127,26 @@ class Running:
         self._thread.join(3)
         assert not self._thread.is_alive()
         return self.clock.now_s() - before_s
+
+
+@pytest.mark.parametrize("camera", [motion_jpeg, h264])
+def test_an_rtsp_camera_shows_its_pictures(
+    camera: Callable[[list[ImageArray]], list[bytes]],
+) -> None:
+    pieces = camera([painted(number, 128, 64) for number in range(60)])
+    seen = []
+    with serving(answering(pieces)) as server:
+        capture = NetworkCapture(server.url().replace("http", "rtsp"), SessionClock())
+        try:
+            assert capture.open()["width_px"] == 128
+            with suppress(DeviceLost):
+                while True:
+                    seen.append(read_painted(capture.read(threading.Event())[1]))
+        finally:
+            capture.close()
+    # The first ones tell what comes, and are not shown: live pictures do not wait.
+    assert seen == list(range(60 - len(seen), 60))
+    assert len(seen) > 20
 
 
 def test_frames_arrive_in_order_on_the_session_clock() -> None:

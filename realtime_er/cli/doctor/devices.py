@@ -95,7 +95,7 @@ def _linux_sound() -> Iterator[Finding]:
     name = next((x.split(": ", 1)[1] for x in server.splitlines() if "Server Name" in x), "there")
     muted = output_of("pactl", "get-source-mute", "@DEFAULT_SOURCE@") or ""
     if "yes" in muted:
-        fix = "pactl set-source-mute @DEFAULT_SOURCE@ 0, or its switch in the system's settings"
+        fix = "pactl set-source-mute @DEFAULT_SOURCE@ 0, or its switch in the system settings"
         yield Finding("sound server", "note", f"{name}: the default microphone is muted", fix)
     else:
         yield Finding("sound server", "ok", name)

@@ -27,7 +27,9 @@ def output_of(*command: str) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_S)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_ANSWER_S
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
@@ -59,12 +61,12 @@ def graphics() -> Iterator[Finding]:
     """The graphics card; nothing needs one, training is faster with it."""
     cards = output_of("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv")
     if cards is None:
-        yield Finding("graphics card", "ok", "none of NVIDIA's; none is needed")
+        yield Finding("graphics card", "ok", "no NVIDIA card; none is needed")
         return
     names = ", ".join(cards.splitlines()[1:])
     if not names:
         fix = "look at what nvidia-smi says; only training uses the card"
-        yield Finding("graphics card", "note", "NVIDIA's driver does not answer", fix)
+        yield Finding("graphics card", "note", "the NVIDIA driver does not answer", fix)
     elif not _torch_sees_it():
         fix = "install torch for CUDA (pytorch.org); only training uses the card"
         yield Finding("graphics card", "note", f"{names}; torch does not see it", fix)
