@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from realtime_er.cli.evaluate_mer import evaluate_mer
 from realtime_er.cli.guard import guarded
 from realtime_er.cli.training_options import corpora
 from realtime_er.errors import ModelError
+
+if TYPE_CHECKING:
+    from realtime_er.training.evaluate.report import Report
 
 NEEDS_TRAINING = 'evaluation needs the training packages: pip install "realtime_er[train]"'
 
@@ -78,16 +81,17 @@ def _command(name: Name) -> Callable[..., None]:
         ] = None,
         debug: options.Debug = False,
     ) -> None:
+        def say(report: Report) -> None:
+            typer.echo(report.markdown())
+
         folder = corpora(data)
         target = options.output_folder(out)
         try:
             from realtime_er.training.evaluate import run
 
-            reports = run(name.value, folder, split.value, target, models_dir=models)
+            run(name.value, folder, split.value, target, models_dir=models, done=say)
         except ImportError as error:
             raise ModelError(f"{NEEDS_TRAINING} ({error.name} is missing)") from error
-        for report in reports:
-            typer.echo(report.markdown())
         typer.echo(f"written: {target}")
 
     return evaluate

@@ -46,7 +46,7 @@ def train_detector(
     from realtime_er.training.recipes import DetectorRecipe
 
     how = recipe(DetectorRecipe, "detector", config, seed=seed, epochs=epochs)
-    target = _target(out, "detector")
+    target = _begin(out, "detector", how)
     trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
     typer.echo(f"written: {target}")
 
@@ -70,7 +70,7 @@ def train_face(
     from realtime_er.training.recipes import FaceRecipe
 
     how = recipe(FaceRecipe, "face", config, seed=seed, epochs=epochs)
-    target = _target(out, "face")
+    target = _begin(out, "face", how)
     trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
     typer.echo(f"written: {target}")
 
@@ -94,7 +94,7 @@ def train_text(
     from realtime_er.training.text.train import train_text as trainer
 
     how = recipe(TextRecipe, "text", config, seed=seed, epochs=epochs)
-    target = _target(out, "text")
+    target = _begin(out, "text", how)
     trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
     typer.echo(f"written: {target}")
 
@@ -127,7 +127,7 @@ def train_speech(
     from realtime_er.training.speech.train import train_speech as trainer
 
     how = recipe(SpeechRecipe, "speech", config, seed=seed, epochs=epochs)
-    target = _target(out, "speech")
+    target = _begin(out, "speech", how)
     (train_folds if cv else trainer)(folder, target, how, threads=threads, progress=report)
     typer.echo(f"written: {target}")
 
@@ -151,7 +151,7 @@ def train_fusion(
     from realtime_er.training.recipes import FusionRecipe
 
     how = recipe(FusionRecipe, "fusion", config, seed=seed, epochs=epochs)
-    target = _target(out, "fusion")
+    target = _begin(out, "fusion", how)
     trainer(folder, encoders_for_fusion(out), target, how, threads=threads, progress=report)
     typer.echo(f"written: {target}")
 
@@ -169,5 +169,9 @@ def encoders_for_fusion(out: Path) -> Path:
     return out
 
 
-def _target(out: Path, kind: str) -> Path:
-    return options.output_folder(out) / f"compact-{kind}"
+def _begin(out: Path, kind: str, how: object) -> Path:
+    """The model's folder; says that it has begun, since reading alone can take minutes."""
+    target = options.output_folder(out) / f"compact-{kind}"
+    typer.echo(f"begun: {target}; a line after each epoch, the first may take minutes")
+    report(how)
+    return target

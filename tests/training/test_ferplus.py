@@ -67,6 +67,31 @@ def test_leading_dropped_category_leaves_the_picture_out(
     assert shares.sum() == pytest.approx(float(expected))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"votes": np.ones((3, 10), np.float32)}, "integers"),
+        ({"votes": np.ones((3, 7), np.uint8)}, r"\[3, 10\]"),
+        ({"images": np.zeros((0, 48, 48), np.uint8)}, "no picture"),
+        ({"images": np.zeros((3, 48, 48), np.float32)}, "uint8"),
+    ],
+)
+def test_another_kind_of_file_is_named(
+    tmp_path: Path, change: dict[str, np.ndarray], said: str
+) -> None:
+    (tmp_path / "ferplus").mkdir()
+    good = {"images": np.zeros((3, 48, 48), np.uint8), "votes": np.ones((3, 10), np.int64)}
+    path = tmp_path / "ferplus" / "test.npz"
+    np.savez(path, **good)
+    assert len(read_ferplus(tmp_path, "test")) == 3
+    np.savez(path, **(good | change))
+    with pytest.raises(CorpusError, match=said):
+        read_ferplus(tmp_path, "test")
+    path.write_bytes(b"")
+    with pytest.raises(CorpusError, match="cannot be read"):
+        read_ferplus(tmp_path, "test")
+
+
 def test_train_is_cleaned_by_pixels(tmp_path: Path) -> None:
     happy, angry, odd = _votes(happiness=10), _votes(anger=10), _votes(not_a_face=10)
     _write(tmp_path, "train", [1, 2, 1, 3, 4], [happy, happy, angry, happy, odd])

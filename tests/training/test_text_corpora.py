@@ -67,6 +67,47 @@ def test_meld_refuses_unknown_emotions_and_other_files(tmp_path):
         read_meld(tmp_path, "dev")
 
 
+def test_texts_saved_by_other_programs_are_read(tmp_path):
+    """A mark at the start, other line ends, order and case; MELD needs no season to be scored."""
+    (tmp_path / "goemotions").mkdir()
+    (tmp_path / "goemotions" / "test.tsv").write_bytes(
+        b"\xef\xbb\xbfWow\t26\ta\r\n\r\n \t27\tb\r\n"
+    )
+    assert [(row.text, row.label) for row in read_goemotions(tmp_path, "test")] == [
+        ("Wow", 3), ("", 0),
+    ]  # fmt: skip
+    (tmp_path / "meld").mkdir()
+    path = tmp_path / "meld" / "test_sent_emo.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbfEmotion,Dialogue_ID,Speaker,Utterance\r\nJoy ,4,Ross,"A\r\nB"\r\n'
+    )
+    (row,) = read_meld(tmp_path, "test")
+    assert (row.text, row.label, row.group) == ("A\r\nB", 1, "test-4")
+    with pytest.raises(CorpusError, match="'Season'"):
+        read_meld_episodes(tmp_path, "test")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (MELD_HEAD.encode() + b"Hi,Ross\n", "row 1 is too short"),
+        (MELD_HEAD.encode() + b"Caf\xe9,Ross,joy,1,1,1\n", "UTF-8"),
+        (MELD_HEAD.encode() + b'"' + b"x" * 140_000 + b'",Ross,joy,1,1,1\n', "as CSV"),
+    ],
+)
+def test_a_broken_table_is_one_clear_error(tmp_path, content, said):
+    (tmp_path / "meld").mkdir()
+    (tmp_path / "meld" / "dev_sent_emo.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=said):
+        read_meld(tmp_path, "dev")
+
+
+def test_an_episode_is_a_number(tmp_path):
+    write(tmp_path, "meld/dev_sent_emo.csv", MELD_HEAD + "Hi,Ross,joy,1,one,1\n")
+    with pytest.raises(CorpusError, match="season and episode"):
+        read_meld_episodes(tmp_path, "dev")
+
+
 def test_emorynlp_leaves_out_foreign_labels_and_episodes(tmp_path):
     write(
         tmp_path,

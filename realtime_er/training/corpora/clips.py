@@ -11,6 +11,9 @@ import numpy.typing as npt
 import soundfile
 
 from realtime_er.errors import CorpusError
+from realtime_er.training.corpora.layout import visible
+
+_SOUNDS = (".flac", ".wav")
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ class SpeechClip:
 def list_clips(
     folder: Path, pattern: str, corpus: str, parse_name: Callable[[str], tuple[str, str]], name: str
 ) -> list[SpeechClip]:
-    """The clips of a corpus, sorted by file name.
+    """The clips of a corpus, FLAC or WAV, sorted by file name.
 
     Args:
         folder: where they lie.
-        pattern: which files, as for ``Path.glob``.
+        pattern: which files, without what says FLAC or WAV, as for ``Path.glob``.
         corpus: the corpus' short name, before the speaker's.
         parse_name: file stem to label and speaker.
         name: what to get when nothing is there.
@@ -64,10 +67,13 @@ def list_clips(
     Raises:
         CorpusError: the corpus is absent, empty, or a file name is not understood.
     """
-    clips = []
-    for path in sorted(folder.glob(pattern)):
-        label, speaker = parse_name(path.stem)
-        clips.append(SpeechClip(path, f"{corpus}-{speaker}", label, corpus))
+    clips: dict[str, SpeechClip] = {}
+    for path in visible(folder, f"{pattern}.*"):
+        if path.suffix.lower() in _SOUNDS and path.stem not in clips:
+            label, speaker = parse_name(path.stem)
+            clips[path.stem] = SpeechClip(path, f"{corpus}-{speaker}", label, corpus)
     if not clips:
-        raise CorpusError(f"{folder}: no {pattern}; get {name} (16 kHz FLAC), then pass --data DIR")
-    return clips
+        raise CorpusError(
+            f"{folder}: no {pattern}.flac; get {name} (16 kHz FLAC or WAV), then pass --data DIR"
+        )
+    return list(clips.values())

@@ -48,4 +48,4 @@ def read_emodb(data_dir: Path) -> list[SpeechClip]:
     Raises:
         CorpusError: the corpus is absent, empty, or a file name is not understood.
     """
-    return list_clips(data_dir / "emodb", "*.flac", "emodb", parse_name, "EMO-DB")
+    return list_clips(data_dir / "emodb", "*", "emodb", parse_name, "EMO-DB")

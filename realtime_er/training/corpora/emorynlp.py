@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from realtime_er.errors import CorpusError
-from realtime_er.training.corpora.text_rows import TextRow, one_hot, read_csv_rows
+from realtime_er.training.corpora.text_rows import TextRow, episode_of, one_hot, read_csv_rows
 
 CORPUS = "emorynlp"
 
@@ -36,7 +36,7 @@ def read_emorynlp(
 
     Args:
         data_dir: Folder that holds ``emorynlp/``.
-        part: ``"train"`` or ``"dev"``.
+        part: ``"train"``, ``"dev"`` or ``"test"``.
         skip_episodes: (Season, episode) pairs to leave out.
 
     Returns:
@@ -48,10 +48,11 @@ def read_emorynlp(
     path = Path(data_dir) / "emorynlp" / f"emorynlp_{part}_final.csv"
     rows: list[TextRow] = []
     for line in read_csv_rows(path, CORPUS, _COLUMNS):
-        if line["Emotion"] not in LABEL_OF:
+        emotion = line["Emotion"].strip().capitalize()
+        if emotion not in LABEL_OF:
             raise CorpusError(f"{CORPUS}: {path} holds the unknown emotion {line['Emotion']!r}")
-        label = LABEL_OF[line["Emotion"]]
-        if label is None or (int(line["Season"]), int(line["Episode"])) in skip_episodes:
+        label = LABEL_OF[emotion]
+        if label is None or episode_of(line, path, CORPUS) in skip_episodes:
             continue
         group = f"{line['Season']}-{line['Episode']}-{line['Scene_ID']}"
         speaker = line["Speaker"].strip("[]'\"")

@@ -1,6 +1,6 @@
 """FER+ (Barsoum et al. 2016): 48 x 48 grey faces, ten annotators' votes each, as soft targets.
 
-The files are ``DIR/ferplus/{train,valid}.npz`` with ``images`` (uint8 [N, 48, 48]) and ``votes``
+The files are ``DIR/ferplus/{train,valid,test}.npz`` with ``images`` (uint8 [N, 48, 48]) and ``votes``
 (uint8 [N, 10]). The published splits overlap (pictures of ``valid`` stand in ``train`` too) and
 repeat themselves, so ``train`` is cleaned here by pixels before anything is learned from it.
 """
@@ -8,6 +8,7 @@ repeat themselves, so ``train`` is cleaned here by pixels before anything is lea
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +35,7 @@ VOTE_NAMES = (
 _KEPT_COLUMNS = (0, 1, 3, 2, 6, 5, 4)
 _DROPPED_COLUMNS = (7, 8, 9)
 
-Split = Literal["train", "valid"]
+Split = Literal["train", "valid", "test"]
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,12 @@ def read_ferplus(data_dir: str | Path, split: Split) -> FaceSet:
     """Reads one cleaned split.
 
     From ``train``, every picture that also stands in ``valid`` is removed, and of pictures equal
-    pixel by pixel only the first is kept. ``valid`` is left whole but for undecided pictures, so
-    that its numbers compare with published ones.
+    pixel by pixel only the first is kept. The other parts are left whole but for undecided
+    pictures, so that their numbers compare with published ones.
 
     Args:
         data_dir: the corpora's folder, which holds ``ferplus/``.
-        split: ``"train"`` or ``"valid"``.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
 
     Returns:
         The faces with their soft targets.
@@ -107,9 +108,9 @@ def read_ferplus(data_dir: str | Path, split: Split) -> FaceSet:
     Raises:
         CorpusError: a file is missing, unreadable, or not what it should be.
     """
-    images, votes = _read_file(Path(data_dir), split)
+    images, votes = read_pictures(Path(data_dir), split)
     if split == "train":
-        held_out, _ = _read_file(Path(data_dir), "valid")
+        held_out, _ = read_pictures(Path(data_dir), "valid")
         fresh = _first_seen(images, {image.tobytes() for image in held_out})
         images, votes = images[fresh], votes[fresh]
     shares, kept = soft_targets(votes)
@@ -128,7 +129,14 @@ def _first_seen(images: npt.NDArray[np.uint8], excluded: set[bytes]) -> npt.NDAr
     return fresh
 
 
-def _read_file(data_dir: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def read_pictures(
+    data_dir: Path, split: Split
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]:
+    """Every picture of a split as published, uint8 [N, 48, 48], and its votes, integer [N, 10].
+
+    Raises:
+        CorpusError: the file is missing, unreadable, or not what it should be.
+    """
     path = data_dir / "ferplus" / f"{split}.npz"
     if not path.is_file():
         raise CorpusError(
@@ -138,10 +146,12 @@ def _read_file(data_dir: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.N
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, votes = archive["images"], archive["votes"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise CorpusError(f"FER+ {split} split cannot be read: {path} ({error})") from error
     if images.ndim != 3 or images.shape[1:] != (SIDE_PX, SIDE_PX) or images.dtype != np.uint8:
         raise CorpusError(f"FER+ {split}: images must be uint8 [N, 48, 48] in {path}")
-    if votes.shape != (len(images), len(VOTE_NAMES)):
-        raise CorpusError(f"FER+ {split}: votes must be [{len(images)}, 10] in {path}")
+    if len(images) == 0:
+        raise CorpusError(f"FER+ {split}: no picture in {path}")
+    if votes.shape != (len(images), len(VOTE_NAMES)) or votes.dtype.kind not in "ui":
+        raise CorpusError(f"FER+ {split}: votes must be integers [{len(images)}, 10] in {path}")
     return images, votes

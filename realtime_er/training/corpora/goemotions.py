@@ -12,7 +12,7 @@ from pathlib import Path
 
 from realtime_er.errors import CorpusError
 from realtime_er.messages import LABELS
-from realtime_er.training.corpora.text_rows import TextRow, require_file
+from realtime_er.training.corpora.text_rows import TextRow, read_text
 
 CORPUS = "goemotions"
 
@@ -65,17 +65,17 @@ def read_goemotions(data_dir: Path, part: str) -> list[TextRow]:
     """
     folder = Path(data_dir) / "goemotions"
     listed = folder / "labels.txt"
-    names = listed.read_text(encoding="utf-8").split() if listed.is_file() else PUBLISHED_ORDER
+    names = read_text(listed, CORPUS).split() if listed.is_file() else PUBLISHED_ORDER
     column_of = {
         names.index(own): LABELS.index(label)
         for label, group in EKMAN_GROUPS.items()
         for own in group
         if own in names
     }
-    path = require_file(folder / f"{part}.tsv", CORPUS)
+    path = folder / f"{part}.tsv"
     rows: list[TextRow] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line:
+    for number, line in enumerate(read_text(path, CORPUS).split("\n"), start=1):
+        if not line.strip():
             continue
         fields = line.rstrip("\r").split("\t")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from realtime_er.errors import CorpusError
-from realtime_er.training.corpora.text_rows import TextRow, one_hot, read_csv_rows
+from realtime_er.training.corpora.text_rows import TextRow, episode_of, one_hot, read_csv_rows
 
 CORPUS = "meld"
 
@@ -20,12 +20,11 @@ LABEL_OF = {
 }
 """Project label of each published label."""
 
-_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Season", "Episode")
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID")
 
 
-def _read(data_dir: Path, part: str) -> tuple[Path, list[dict[str, str]]]:
-    path = Path(data_dir) / "meld" / f"{part}_sent_emo.csv"
-    return path, read_csv_rows(path, CORPUS, _COLUMNS)
+def _path(data_dir: Path, part: str) -> Path:
+    return Path(data_dir) / "meld" / f"{part}_sent_emo.csv"
 
 
 def read_meld(data_dir: Path, part: str) -> list[TextRow]:
@@ -33,7 +32,7 @@ def read_meld(data_dir: Path, part: str) -> list[TextRow]:
 
     Args:
         data_dir: Folder that holds ``meld/``.
-        part: ``"train"`` or ``"dev"``.
+        part: ``"train"``, ``"dev"`` or ``"test"``.
 
     Returns:
         One row per utterance in file order; ``group`` is ``"<part>-<dialogue id>"``.
@@ -41,10 +40,10 @@ def read_meld(data_dir: Path, part: str) -> list[TextRow]:
     Raises:
         CorpusError: The file is missing, lacks a column or holds an unknown emotion.
     """
-    path, lines = _read(data_dir, part)
+    path = _path(data_dir, part)
     rows: list[TextRow] = []
-    for line in lines:
-        label = LABEL_OF.get(line["Emotion"])
+    for line in read_csv_rows(path, CORPUS, _COLUMNS):
+        label = LABEL_OF.get(line["Emotion"].strip().lower())
         if label is None:
             raise CorpusError(f"{CORPUS}: {path} holds the unknown emotion {line['Emotion']!r}")
         group = f"{part}-{line['Dialogue_ID']}"
@@ -54,5 +53,6 @@ def read_meld(data_dir: Path, part: str) -> list[TextRow]:
 
 def read_meld_episodes(data_dir: Path, part: str) -> set[tuple[int, int]]:
     """(Season, episode) pairs of one part: other corpora cut from the same series avoid them."""
-    _, lines = _read(data_dir, part)
-    return {(int(line["Season"]), int(line["Episode"])) for line in lines}
+    path = _path(data_dir, part)
+    lines = read_csv_rows(path, CORPUS, ("Season", "Episode"))
+    return {episode_of(line, path, CORPUS) for line in lines}

@@ -43,5 +43,5 @@ def read_ravdess(data_dir: Path) -> list[SpeechClip]:
         CorpusError: the corpus is absent, empty, or a file name is not understood.
     """
     return list_clips(
-        data_dir / "ravdess_speech", "Actor_*/*.flac", "ravdess", parse_name, "RAVDESS speech"
+        data_dir / "ravdess_speech", "Actor_*/*", "ravdess", parse_name, "RAVDESS speech"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +52,46 @@ def require_file(path: Path, corpus: str) -> Path:
     return path
 
 
+def read_text(path: Path, corpus: str) -> str:
+    """The text of a corpus' file, UTF-8 with or without its mark; line ends as they are.
+
+    Raises:
+        CorpusError: The file is missing or is something else.
+    """
+    try:
+        with require_file(path, corpus).open(encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{corpus}: {path} is not a text in UTF-8: {error}") from error
+
+
 def read_csv_rows(path: Path, corpus: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Read a CSV file with a header, checking that ``columns`` are there.
 
     Raises:
-        CorpusError: The file is missing or lacks a column.
+        CorpusError: The file is missing, is something else, lacks a column, or has a short line.
     """
-    with require_file(path, corpus).open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
+    reader = csv.DictReader(io.StringIO(read_text(path, corpus), newline=""))
+    try:
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
             raise CorpusError(f"{corpus}: {path} has no column {missing[0]!r}; is it another file?")
-        return list(reader)
+        rows = list(reader)
+    except csv.Error as error:
+        raise CorpusError(f"{corpus}: {path} cannot be read as CSV: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if any(row[name] is None for name in columns):
+            raise CorpusError(f"{corpus}: {path}, row {number} is too short")
+    return rows
+
+
+def episode_of(row: dict[str, str], path: Path, corpus: str) -> tuple[int, int]:
+    """Season and episode of a row.
+
+    Raises:
+        CorpusError: they are no numbers.
+    """
+    try:
+        return int(row["Season"]), int(row["Episode"])
+    except ValueError as error:
+        raise CorpusError(f"{corpus}: {path}: season and episode: {error}") from error

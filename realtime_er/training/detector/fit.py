@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
 from realtime_er.training.detector.compose import compose
 from realtime_er.training.detector.data import Bank
 from realtime_er.training.detector.model import DetectorNet, draw_targets, loss_of
@@ -65,6 +66,10 @@ def fit(
 
     Returns:
         The averaged network in evaluation mode.
+
+    Raises:
+        ConfigError: the checkpoint is of a run with other settings.
+        CorpusError: the checkpoint is damaged.
     """
     refine_epochs = REFINE_EPOCHS if refine_epochs is None else refine_epochs
     torch.manual_seed(seed)
@@ -73,14 +78,12 @@ def fit(
     average = copy.deepcopy(net).eval()
     optimiser = _optimiser(net)
     plan = {"seed": seed, "epochs": epochs, "refine_epochs": refine_epochs}
-    first = 0
-    if checkpoint is not None and checkpoint.is_file():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if all(state.get(name) == value for name, value in plan.items()):
-            net.load_state_dict(state["net"])
-            average.load_state_dict(state["average"])
-            optimiser.load_state_dict(state["optimiser"])
-            first = int(state["epoch"])
+    state = read_checkpoint(checkpoint, plan)
+    first = int(state.get("epoch", 0))
+    if first > 0:
+        net.load_state_dict(state["net"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
     started_s = time.monotonic()
     for epoch in range(first, epochs + refine_epochs):
         hard = epoch >= epochs
@@ -91,8 +94,8 @@ def fit(
         total = _epoch(net, average, optimiser, bank, seed, epoch, begin, end, hard)
         if checkpoint is not None:
             weights = {"net": net.state_dict(), "average": average.state_dict()}
-            state = {**plan, **weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
-            torch.save(state, checkpoint)
+            state = {**weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
+            write_checkpoint(checkpoint, plan, state)
         if progress is not None:
             elapsed_s = time.monotonic() - started_s
             loss = total / _BATCHES_PER_EPOCH

@@ -11,7 +11,11 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
+import cv2
+import numpy as np
+
 from realtime_er.errors import CorpusError
+from realtime_er.messages import ImageArray
 
 Part = Literal["train", "dev", "test"]
 
@@ -107,6 +111,18 @@ def list_portraits(data_dir: Path, part: Part) -> list[Path]:
         if name == part:
             break
     return kept[part]
+
+
+def read_picture(path: Path) -> ImageArray:
+    """A picture file, uint8 [H, W, 3] BGR.
+
+    Raises:
+        CorpusError: it is not there, or is no picture.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise CorpusError(f"{path}: cannot be read as a picture")
+    return np.asarray(image, np.uint8)
 
 
 def find_photographs(part: Part) -> list[Path]:

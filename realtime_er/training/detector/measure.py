@@ -17,6 +17,7 @@ import numpy.typing as npt
 from realtime_er.messages import FloatArray, ImageArray
 from realtime_er.perception.detectors import Detection, FaceDetector
 from realtime_er.perception.face import intersection_over_union
+from realtime_er.training.detector.holdouts import read_picture
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,7 @@ def time_ms(detector: FaceDetector, image: ImageArray, runs: int = 200) -> npt.N
 def portraits(paths: Iterable[Path], person_of: dict[str, str]) -> Iterable[Picture]:
     """Portraits one by one; ``person_of`` maps a file's stem to its person."""
     for path in paths:
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
-        yield Picture(image, person_of[path.stem])
+        yield Picture(read_picture(path), person_of[path.stem])
 
 
 def frames(path: Path, every: int = 1) -> Iterable[Picture]:

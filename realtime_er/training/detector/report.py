@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,7 @@ from realtime_er.training.detector.holdouts import (
     find_photographs,
     list_portraits,
     person_of,
+    read_picture,
 )
 from realtime_er.training.detector.measure import (
     Agreement,
@@ -56,8 +56,7 @@ def empty_pictures(
     for name in EMPTY_CLIPS[part]:
         yield from frames(clips_dir / name)
     for path in find_photographs(part):
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
-        yield from windows(image, path.name, _WINDOWS_PER_PHOTOGRAPH, seed)
+        yield from windows(read_picture(path), path.name, _WINDOWS_PER_PHOTOGRAPH, seed)
     for name in CLIPS[part]:
         for number, picture in enumerate(frames(clips_dir / name, _WINDOW_FRAMES_EVERY)):
             found = reference.detect(picture.image)

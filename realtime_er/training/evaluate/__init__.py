@@ -13,10 +13,11 @@ Each evaluation reads a model through its card and a corpus through its reader, 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from realtime_er.encoders.bundle import bundle_dir
-from realtime_er.errors import ConfigError, CorpusError
+from realtime_er.errors import ConfigError, CorpusError, ModelError
 from realtime_er.training.evaluate.report import Report
 
 _EVALUATIONS = {
@@ -41,6 +42,7 @@ def run(
     out_dir: str | Path = "evaluation",
     *,
     models_dir: Path | None = None,
+    done: Callable[[Report], None] | None = None,
 ) -> list[Report]:
     """Measures one model, or all of them, and writes the reports.
 
@@ -51,6 +53,8 @@ def run(
         out_dir: receives the reports and pictures; made if it is not there.
         models_dir: folder of the models' folders; None for those that ship with the package.
 
+        done: called with each report once it is written.
+
     Returns:
         The reports. With ``all``, a model whose data are absent has a report without rows whose
         note says so.
@@ -58,7 +62,7 @@ def run(
     Raises:
         ConfigError: no such name or split.
         CorpusError: the data are not there; with ``all``, those of no model.
-        ModelError: a model is missing or broken.
+        ModelError: a model is missing or broken; with ``all``, once the others are measured.
     """
     if name not in NAMES:
         raise ConfigError(f"cannot evaluate {name!r}; there are {', '.join(NAMES)}")
@@ -72,16 +76,21 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     reports: list[Report] = []
     absent: list[str] = []
+    broken: list[str] = []
     for one in _EVALUATIONS if name == "all" else (name,):
         try:
             report = _measured(one, Path(data_dir), part, out, models)
-        except CorpusError as error:
+        except (CorpusError, ModelError) as error:
             if name != "all":
                 raise
-            absent.append(str(error))
+            (broken if isinstance(error, ModelError) else absent).append(str(error))
             report = Report(one, part, "-", "", notes=[f"Not measured: {error}"])
         report.write(out)
         reports.append(report)
+        if done is not None:
+            done(report)
+    if broken:
+        raise ModelError("; ".join(dict.fromkeys(broken)))
     if len(absent) == len(reports):
         raise CorpusError("; ".join(dict.fromkeys(absent)))
     return reports

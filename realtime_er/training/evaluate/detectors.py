@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from realtime_er.encoders.bundle import load_card
-from realtime_er.errors import CorpusError
+from realtime_er.errors import CorpusError, WeightsMissing
 from realtime_er.perception.detectors import (
     CompactDetector,
     FaceDetector,
@@ -18,11 +19,17 @@ from realtime_er.perception.detectors import (
 )
 from realtime_er.training.detector.compose import composed
 from realtime_er.training.detector.data import find_teacher, read_bank
-from realtime_er.training.detector.holdouts import CLIPS, EMPTY_CLIPS, Part
+from realtime_er.training.detector.holdouts import (
+    CLIPS,
+    EMPTY_CLIPS,
+    PHOTOGRAPHS,
+    Part,
+    find_photographs,
+)
 from realtime_er.training.detector.measure import (
+    Picture,
     compare,
     false_alarms,
-    frames,
     match,
     time_ms,
 )
@@ -54,30 +61,30 @@ def evaluate_detector(data_dir: Path, split: str, out_dir: Path, models_dir: Pat
     """Measures the shipped detector beside YuNet, its teacher, and Haar.
 
     Every split reads the same held-out part: the people of the dev part chose the threshold, and
-    nothing of the detector's corpora is kept elsewhere.
+    nothing of the detector's corpora is kept elsewhere. What of it is not there is noted.
 
     Raises:
-        CorpusError: portraits, or the clips beside ``data_dir``, are not there.
-        WeightsMissing: the model, or YuNet to compare with, is not there.
+        CorpusError: neither portraits nor clips beside ``data_dir`` are there, or YuNet, which the
+            detector is compared with, is not.
+        WeightsMissing: the model is not there.
     """
     del out_dir  # no picture: there are no classes to confuse
     part: Part = "test"
     folder = models_dir / "compact-detector"
     report = Report.of("detector", split, load_card(folder))
     clips = data_dir.resolve().parent / "clips"
-    if not any((clips / name).is_file() for name in CLIPS[part]):
-        raise CorpusError(f"{clips}: none of the clips {', '.join(CLIPS[part])}")
-    teacher = find_teacher(data_dir)
+    materials = _materials(report, data_dir, clips, part)
+    try:
+        teacher = find_teacher(data_dir)
+    except WeightsMissing as error:
+        raise CorpusError(f"nothing to compare the detector with: {error}") from error
     yunet = YuNetDetector(teacher)
     detectors: list[FaceDetector] = [CompactDetector(folder), HaarDetector()]
     for detector in detectors:
         goals = _GOALS if detector.name == "compact" else {}
-        for on, given, prefix in (
-            ("frames of held-out clips", held_out_frames(clips, part), ""),
-            ("portraits of held-out people", held_out_portraits(data_dir, part), ""),
-        ):
-            agreed = compare(detector, yunet, given)
-            for name, figure in agreement_metrics(agreed, prefix, split, SEED).items():
+        for on, pictures_of in materials.items():
+            agreed = compare(detector, yunet, pictures_of())
+            for name, figure in agreement_metrics(agreed, "", split, SEED).items():
                 unit = "clips" if "clips" in on else "people"
                 _add(report, f"{on}, {detector.name}", _WORDS[name], figure, goals.get(name), unit)
             if detector.name == "compact":
@@ -87,6 +94,8 @@ def evaluate_detector(data_dir: Path, split: str, out_dir: Path, models_dir: Pat
                 )
     for detector in (*detectors, yunet):
         counts, groups = false_alarms(detector, empty_pictures(clips, yunet, SEED, part))
+        if len(counts) == 0:
+            break
         share = (counts > 0).astype(np.float64)
         goal = Goal(0.01, False) if detector.name == "compact" else None
         figure = entry(share, groups, "mean", split, SEED)
@@ -97,8 +106,41 @@ def evaluate_detector(data_dir: Path, split: str, out_dir: Path, models_dir: Pat
             report.add(f"{group}, {detector.name}", "share with a face", float(share[rows].mean()),
                        n=int(rows.sum()), goal=goal if group in EMPTY_CLIPS[part] else None)  # fmt: skip
     _add_scenes(report, [*detectors, yunet], data_dir, clips, teacher, part)
-    _add_times(report, [*detectors, yunet], clips, part)
+    picture = next(iter(next(iter(materials.values()))()))
+    _add_times(report, [*detectors, yunet], picture)
     return report
+
+
+def _materials(
+    report: Report, data_dir: Path, clips: Path, part: Part
+) -> dict[str, Callable[[], Iterable[Picture]]]:
+    """What faces are looked for in: the frames and the portraits, as far as they are there.
+
+    Raises:
+        CorpusError: neither is.
+    """
+    found: dict[str, Callable[[], Iterable[Picture]]] = {}
+    absent: list[str] = []
+    if any((clips / name).is_file() for name in CLIPS[part]):
+        found["frames of held-out clips"] = lambda: held_out_frames(clips, part)
+    lost = [one for one in (*CLIPS[part], *EMPTY_CLIPS[part]) if not (clips / one).is_file()]
+    if lost:
+        absent.append(f"{clips} has no {', '.join(lost)}")
+    try:
+        first = next(iter(held_out_portraits(data_dir, part)), None)
+    except CorpusError as error:
+        absent.append(str(error))
+    else:
+        if first is not None:
+            found["portraits of held-out people"] = lambda: held_out_portraits(data_dir, part)
+        else:
+            absent.append("no portrait is of a held-out person")
+    if not found:
+        raise CorpusError("; ".join(absent))
+    if len(find_photographs(part)) < len(PHOTOGRAPHS[part]):
+        absent.append("photographs without a face of scikit-learn and scikit-image")
+    report.notes += [f"Not measured: {one}." for one in absent]
+    return found
 
 
 def _add(
@@ -120,7 +162,11 @@ def _add_scenes(
     part: Part,
 ) -> None:
     """Composed pictures of held-out people: several faces, many sizes, clutter, bad light."""
-    bank = read_bank(data_dir, clips, teacher, part)
+    try:
+        bank = read_bank(data_dir, clips, teacher, part)
+    except CorpusError as error:
+        report.notes.append(f"Composed pictures not measured: {error}.")
+        return
     for detector in detectors:
         found = match(detector, composed(bank, _SCENES, SEED))
         on = f"composed pictures, {detector.name}"
@@ -138,9 +184,7 @@ def _add_scenes(
     )
 
 
-def _add_times(report: Report, detectors: list[FaceDetector], clips: Path, part: Part) -> None:
-    name = next(one for one in CLIPS[part] if (clips / one).is_file())
-    picture = next(iter(frames(clips / name)))
+def _add_times(report: Report, detectors: list[FaceDetector], picture: Picture) -> None:
     image = np.asarray(cv2.resize(picture.image, (640, 480)), np.uint8)
     for detector in detectors:
         taken = time_ms(detector, image)

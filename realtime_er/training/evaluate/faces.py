@@ -14,13 +14,19 @@ import numpy.typing as npt
 from realtime_er.encoders.bundle import Card, load_card
 from realtime_er.encoders.face import FaceEncoder
 from realtime_er.encoders.runtimes import onnx_session
-from realtime_er.errors import SpecMismatch
+from realtime_er.errors import CorpusError, SpecMismatch
 from realtime_er.fusion.head import softmax
 from realtime_er.messages import LABELS
 from realtime_er.perception.detectors import FaceDetector, HaarDetector
 from realtime_er.perception.face import CropRule
-from realtime_er.training.corpora.ferplus import VOTE_NAMES, FaceSet, Split, read_ferplus
-from realtime_er.training.detector.holdouts import list_portraits
+from realtime_er.training.corpora.ferplus import (
+    VOTE_NAMES,
+    FaceSet,
+    Split,
+    read_ferplus,
+    read_pictures,
+)
+from realtime_er.training.detector.holdouts import list_portraits, person_of
 from realtime_er.training.evaluate import pictures
 from realtime_er.training.evaluate.report import SEED, Goal, Report, add_recalls
 from realtime_er.training.face.photographs import (
@@ -43,7 +49,7 @@ def evaluate_face(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
     """Measures the face encoder on ``ferplus/SPLIT.npz``.
 
     Raises:
-        CorpusError: that part is not there.
+        CorpusError: that part is not there, or nothing in it can be scored.
         WeightsMissing: the model is not there.
     """
     card = load_card(models_dir / "compact-face")
@@ -52,14 +58,14 @@ def evaluate_face(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
     probabilities = _probabilities(card, faces.images)
     truth, prediction = faces.leading(), probabilities.argmax(axis=1).astype(np.int64)
     agreed = faces.agreed
+    if not agreed.any():
+        raise CorpusError(f"FER+ {split}: no picture in which one label has most of the votes")
     on = f"FER+ {split}, majority"
     _add_scores(report, on, truth[agreed], prediction[agreed], goals=True)
     add_recalls(report, on, LABELS, truth[agreed], prediction[agreed], unit="faces")
     _add_scores(report, f"FER+ {split}, all", truth, prediction)
-    new = _unseen(data_dir, faces)
-    if new is None:
-        report.notes.append("FER+ train is not there, so nobody knows which faces it repeats.")
-    else:
+    new = _unseen(report, data_dir, faces)
+    if new is not None:
         _add_scores(
             report, f"FER+ {split}, majority, no picture twice or in train",
             truth[agreed & new], prediction[agreed & new],
@@ -68,18 +74,18 @@ def evaluate_face(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
             f"{int((~new).sum())} of {len(new)} pictures stand in train too or repeat another one, "
             "pixel by pixel; the shipped encoder's training left those of valid out."
         )
-    _add_eight(report, data_dir, split, card)
+    _add_eight(report, data_dir, cast("Split", split), card)
     _add_disturbed(report, faces, card, split)
     _add_portraits(report, data_dir, models_dir)
+    taken = _time_ms(FaceEncoder(models_dir / "compact-face"), faces.images[0])
+    report.add(
+        "one face", "ms of compute, median", float(np.median(taken)), n=200, goal=Goal(3.0, False)
+    )
     gap = expected_calibration_error(truth[agreed], probabilities[agreed])
     report.add(
         on, "expected calibration error", gap, n=int(agreed.sum()), note="before the fusion head's"
         " temperature; raw softmax"
     )  # fmt: skip
-    taken = _time_ms(FaceEncoder(models_dir / "compact-face"), faces.images[0])
-    report.add(
-        "one face", "ms of compute, median", float(np.median(taken)), n=200, goal=Goal(3.0, False)
-    )
     stem = f"face-{split}"
     report.pictures.append(
         pictures.confusion(
@@ -88,7 +94,9 @@ def evaluate_face(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
     )
     report.pictures.append(
         pictures.reliability(
-            out_dir / f"{stem}-reliability.png", "face encoder", {on: (truth, probabilities)}
+            out_dir / f"{stem}-reliability.png",
+            "face encoder",
+            {on: (truth[agreed], probabilities[agreed])},
         )
     )
     return report
@@ -102,12 +110,14 @@ def _add_scores(
     *,
     goals: bool = False,
     unit: str = "faces",
+    groups: npt.NDArray[np.str_] | None = None,
 ) -> None:
     report.measure(
-        on, "accuracy", accuracy, truth, prediction, unit=unit, goal=Goal(0.87) if goals else None
-    )
+        on, "accuracy", accuracy, truth, prediction, unit=unit, groups=groups,
+        goal=Goal(0.87) if goals else None,
+    )  # fmt: skip
     report.measure(
-        on, "UAR", unweighted_average_recall, truth, prediction, unit=unit,
+        on, "UAR", unweighted_average_recall, truth, prediction, unit=unit, groups=groups,
         goal=Goal(0.75) if goals else None,
     )  # fmt: skip
 
@@ -123,13 +133,14 @@ def _probabilities(card: Card, images: npt.NDArray[np.generic]) -> npt.NDArray[n
     return np.concatenate(found).astype(np.float64)
 
 
-def _unseen(data_dir: Path, faces: FaceSet) -> npt.NDArray[np.bool_] | None:
+def _unseen(report: Report, data_dir: Path, faces: FaceSet) -> npt.NDArray[np.bool_] | None:
     """Which pictures stand neither in train nor earlier in the same part; None without train."""
-    path = data_dir / "ferplus" / "train.npz"
-    if not path.is_file():
+    try:
+        images, _ = read_pictures(data_dir, "train")
+    except CorpusError as error:
+        report.notes.append(f"Nobody knows which of them stand in train: {error}.")
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        seen = {image.tobytes() for image in archive["images"]}
+    seen = {image.tobytes() for image in images}
     fresh = np.zeros(len(faces), np.bool_)
     for index, image in enumerate(faces.images):
         pixels = image.tobytes()
@@ -138,10 +149,10 @@ def _unseen(data_dir: Path, faces: FaceSet) -> npt.NDArray[np.bool_] | None:
     return fresh
 
 
-def _add_eight(report: Report, data_dir: Path, split: str, card: Card) -> None:
+def _add_eight(report: Report, data_dir: Path, split: Split, card: Card) -> None:
     """The published protocol: eight classes, pictures in which one has more than half the votes."""
-    with np.load(data_dir / "ferplus" / f"{split}.npz", allow_pickle=False) as archive:
-        images, votes = archive["images"], archive["votes"].astype(np.int64)
+    images, given = read_pictures(data_dir, split)
+    votes = given.astype(np.int64)
     lead = votes.argmax(axis=1)
     rows = (2 * votes.max(axis=1) > votes.sum(axis=1)) & (lead < len(_CLASSES_8))
     if not rows.any():
@@ -227,7 +238,11 @@ def _add_portraits(report: Report, data_dir: Path, models_dir: Path) -> None:
     if not labels:
         report.notes.append("The portraits are not there: nothing on other cameras' photographs.")
         return
-    paths = [path for path in list_portraits(data_dir, "test") if path.name in labels]
+    try:
+        paths = [path for path in list_portraits(data_dir, "test") if path.name in labels]
+    except CorpusError as error:
+        report.notes.append(f"Portraits not measured: {error}.")
+        return
     encoder = FaceEncoder(models_dir / "compact-face")
     folder = models_dir / "compact-detector"
     detectors: list[FaceDetector] = [HaarDetector()]
@@ -239,13 +254,18 @@ def _add_portraits(report: Report, data_dir: Path, models_dir: Path) -> None:
         except SpecMismatch as error:
             report.notes.append(f"Portraits with detector {detector.name!r} not measured: {error}.")
             continue
-        kept, crops = portrait_crops(paths, detector, rule)
+        try:
+            kept, crops = portrait_crops(paths, detector, rule)
+        except CorpusError as error:
+            report.notes.append(f"Portraits not measured: {error}.")
+            return
         if not kept:
             continue
         truth = np.array([labels[paths[index].name] for index in kept], np.int64)
         prediction = _probabilities(encoder.card, np.stack(crops)).argmax(axis=1)
         on = f"portraits of held-out people, rough labels, crops by {detector.name}"
-        _add_scores(report, on, truth, prediction.astype(np.int64))
+        people = np.array([person_of(paths[index].stem) for index in kept])
+        _add_scores(report, on, truth, prediction.astype(np.int64), unit="people", groups=people)
 
 
 def _time_ms(encoder: FaceEncoder, image: Images) -> npt.NDArray[np.float64]:

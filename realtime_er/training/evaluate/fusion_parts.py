@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from realtime_er.encoders.bundle import load_card
 from realtime_er.encoders.runtimes import onnx_session
 from realtime_er.encoders.text import TextEncoder, fold_words
 from realtime_er.fusion.head import statistics
-from realtime_er.training.corpora.ferplus import Split, read_ferplus
+from realtime_er.training.corpora.ferplus import read_ferplus
 from realtime_er.training.corpora.goemotions import read_goemotions
 from realtime_er.training.corpora.meld import read_meld
 from realtime_er.training.evaluate.speech import clips_of, hear, project_labels
@@ -32,7 +31,7 @@ def test_part(data_dir: Path, models_dir: Path, seed: int) -> dict[str, Source]:
 
 
 def _faces(data_dir: Path, folder: Path, seed: int) -> Source:
-    faces = read_ferplus(data_dir, cast("Split", "test"))
+    faces = read_ferplus(data_dir, "test")
     rows = np.flatnonzero(faces.agreed)
     session = onnx_session(load_card(folder).path)
     rng = np.random.default_rng(seed)
@@ -45,7 +44,7 @@ def _faces(data_dir: Path, folder: Path, seed: int) -> Source:
 
 def _voices(data_dir: Path, folder: Path) -> Source:
     card = load_card(folder)
-    heard, _ = hear(clips_of(data_dir, "test", card), folder)
+    heard = hear(clips_of(data_dir, "test", card), folder)
     numbers = np.arange(len(heard.clips), dtype=np.int64)
     return Source(heard.statistics, project_labels(heard.clips, card), numbers)
 

@@ -142,9 +142,10 @@ class Report:
 
     def markdown(self) -> str:
         """The report as Markdown."""
-        lines = [
-            f"## {self.name} ({self.split})",
-            "",
+        lines = [f"## {self.name} ({self.split})", ""]
+        if not self.rows:
+            return "\n".join([*lines, *(f"- {note}" for note in self.notes)]) + "\n"
+        lines += [
             f"Model `{self.model}` (sha256 {self.sha256[:12]}), seed {self.seed}; "
             f"{self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']}.",
             "",

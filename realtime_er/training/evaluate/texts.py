@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from realtime_er.encoders.text import TextEncoder, fold_words
+from realtime_er.errors import CorpusError
 from realtime_er.fusion.head import softmax
 from realtime_er.messages import LABELS
 from realtime_er.training.corpora.emorynlp import read_emorynlp
@@ -29,45 +30,32 @@ from realtime_er.training.text.noise import bare
 
 _FILLERS = ("um", "uh", "like", "you know", "i mean", "so")
 _MOST_LOSS = 0.03
+_HEADLINES: dict[str, tuple[str, Goal | None, str]] = {
+    "goemotions": ("macro F1", Goal(0.60), "comments"),
+    "meld": ("weighted F1", Goal(0.55), "dialogues"),
+    "emorynlp": ("weighted F1", None, "scenes"),
+}
+"""The measure that a corpus is told by, its goal, and what its interval draws again."""
 Logits = npt.NDArray[np.float64]
 
 
 def evaluate_text(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -> Report:
-    """Measures the text encoder on GoEmotions and MELD, and EmoryNLP where that part is there.
+    """Measures the text encoder on GoEmotions, MELD and EmoryNLP, whichever is there.
 
-    ``valid`` reads the corpora's dev parts.
+    ``valid`` reads the corpora's dev parts. A corpus that is not there, or cannot be read, is
+    named in a note.
 
     Raises:
-        CorpusError: GoEmotions or MELD lack the part.
+        CorpusError: none of them has the part.
         WeightsMissing: the model is not there.
     """
     encoder = TextEncoder(models_dir / "compact-text")
     report = Report.of("text", split, encoder.card)
     part = "test" if split == "test" else "dev"
-    corpora: dict[str, tuple[list[TextRow], str, Goal | None, str]] = {
-        "goemotions": (
-            [row for row in read_goemotions(data_dir, part) if row.label is not None],
-            "macro F1", Goal(0.60), "comments",
-        ),
-        "meld": (read_meld(data_dir, part), "weighted F1", Goal(0.55), "dialogues"),
-    }  # fmt: skip
-    if (data_dir / "emorynlp" / f"emorynlp_{part}_final.csv").is_file():
-        rows = _fresh_emorynlp(report, data_dir, part)
-        corpora["emorynlp"] = (rows, "weighted F1", None, "scenes")
-    for name, (rows, headline, goal, unit) in corpora.items():
-        if not rows:
-            continue
-        _add_corpus(report, encoder, name, rows, headline, goal, unit, out_dir, split)
-    texts = [row.text for row in corpora["meld"][0] if fold_words(row.text)][:300]
-    taken = []
-    for text in texts:
-        started_s = time.process_time()
-        encoder.encode(text)
-        taken.append(1000 * (time.process_time() - started_s))
-    report.add(
-        "one MELD utterance", "ms of compute, median", float(np.median(taken)), n=len(taken),
-        goal=Goal(5, False),
-    )  # fmt: skip
+    corpora = _read_corpora(report, data_dir, part)
+    for name, rows in corpora.items():
+        _add_corpus(report, encoder, name, rows, out_dir, split)
+    _add_times(report, encoder, corpora)
     size = sum(path.stat().st_size for path in encoder.card.folder.iterdir()) / 1e6
     report.add("model folder", "MB", size, goal=Goal(12, False))
     report.notes.append(
@@ -76,6 +64,54 @@ def evaluate_text(data_dir: Path, split: str, out_dir: Path, models_dir: Path) -
         "corpus and the mean of comments and dialogue stands in."
     )
     return report
+
+
+def _read_corpora(report: Report, data_dir: Path, part: str) -> dict[str, list[TextRow]]:
+    """The rows of each corpus that has some; what is not there is noted.
+
+    Raises:
+        CorpusError: none has any.
+    """
+    readers: dict[str, Callable[[], list[TextRow]]] = {
+        "goemotions": lambda: [
+            row for row in read_goemotions(data_dir, part) if row.label is not None
+        ],
+        "meld": lambda: read_meld(data_dir, part),
+        "emorynlp": lambda: _fresh_emorynlp(report, data_dir, part),
+    }
+    corpora: dict[str, list[TextRow]] = {}
+    absent: list[str] = []
+    for name, reader in readers.items():
+        try:
+            rows = reader()
+        except CorpusError as error:
+            absent.append(str(error))
+            continue
+        if rows:
+            corpora[name] = rows
+        else:
+            absent.append(f"{name}: nothing in its {part} part can be scored")
+    if not corpora:
+        raise CorpusError("; ".join(absent))
+    report.notes += [f"Not measured: {one}." for one in absent]
+    return corpora
+
+
+def _add_times(
+    report: Report, encoder: TextEncoder, corpora: Mapping[str, Sequence[TextRow]]
+) -> None:
+    """How long one utterance takes; of MELD, whose lines are spoken, where it is there."""
+    name = "meld" if "meld" in corpora else next(iter(corpora))
+    taken = []
+    for text in [row.text for row in corpora[name] if fold_words(row.text)][:300]:
+        started_s = time.process_time()
+        encoder.encode(text)
+        taken.append(1000 * (time.process_time() - started_s))
+    if taken:
+        report.add(
+            "one MELD utterance" if name == "meld" else f"one text of {name}",
+            "ms of compute, median", float(np.median(taken)), n=len(taken), goal=Goal(5, False),
+        )  # fmt: skip
 
 
 def _fresh_emorynlp(report: Report, data_dir: Path, part: str) -> list[TextRow]:
@@ -97,12 +133,10 @@ def _add_corpus(
     encoder: TextEncoder,
     name: str,
     rows: Sequence[TextRow],
-    headline: str,
-    goal: Goal | None,
-    unit: str,
     out_dir: Path,
     split: str,
 ) -> None:
+    headline, goal, unit = _HEADLINES[name]
     truth = np.array([row.label for row in rows], np.int64)
     groups = np.array([row.group for row in rows])
     metric = macro_f1 if headline == "macro F1" else weighted_f1

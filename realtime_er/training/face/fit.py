@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
 from realtime_er.training.corpora.ferplus import FaceSet
 from realtime_er.training.face.model import FaceNet, augment
 
@@ -69,13 +69,17 @@ def fit(
 
     Returns:
         The averaged deep network, in evaluation mode.
+
+    Raises:
+        ConfigError: the checkpoint is of a run with other settings.
+        CorpusError: the checkpoint is damaged.
     """
     refine_epochs = REFINE_EPOCHS if refine_epochs is None else refine_epochs
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     plan = {"seed": seed, "epochs": epochs, "refine_epochs": refine_epochs}
-    state = {} if checkpoint is None or not checkpoint.is_file() else _read(checkpoint)
-    first = int(state["epoch"]) if all(state.get(key) == plan[key] for key in plan) else 0
+    state = read_checkpoint(checkpoint, plan)
+    first = int(state.get("epoch", 0))
     net, average, optimiser = _begin(FaceNet(deep=first > epochs), _PEAK_RATE)
     if first > 0:
         net.load_state_dict(state["net"])
@@ -95,8 +99,8 @@ def fit(
         loss = _epoch(net, average, optimiser, shown, epoch - begin, length, peak)
         if checkpoint is not None:
             weights = {"net": net.state_dict(), "average": average.state_dict()}
-            state = {**plan, **weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
-            torch.save(state, checkpoint)
+            state = {**weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
+            write_checkpoint(checkpoint, plan, state)
         if progress is not None:
             progress(FaceProgress(epoch + 1, total, loss, time.monotonic() - started_s))
     return average if refine_epochs > 0 else deepened(average).eval()
@@ -107,11 +111,6 @@ def deepened(shallow: FaceNet) -> FaceNet:
     deep = FaceNet()
     deep.load_state_dict({**deep.state_dict(), **shallow.state_dict()})
     return deep
-
-
-def _read(checkpoint: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return state
 
 
 def _begin(net: FaceNet, rate: float) -> tuple[FaceNet, FaceNet, torch.optim.AdamW]:

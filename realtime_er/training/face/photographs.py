@@ -18,7 +18,7 @@ from realtime_er.messages import LABELS, ImageArray, TrackedFace
 from realtime_er.perception.detectors import CompactDetector, FaceDetector
 from realtime_er.perception.face import CropRule, crop_face
 from realtime_er.training.corpora.ferplus import SIDE_PX, FaceSet
-from realtime_er.training.detector.holdouts import Part, list_portraits
+from realtime_er.training.detector.holdouts import Part, list_portraits, read_picture
 
 LABEL_OF = {
     "neutral": "Neutral",
@@ -74,10 +74,14 @@ def read_portrait_labels(data_dir: Path) -> dict[str, int]:
 def portrait_crops(
     paths: list[Path], detector: FaceDetector, rule: CropRule
 ) -> tuple[list[int], list[ImageArray]]:
-    """Crops of the largest face of each portrait in which there is one, and which those are."""
+    """Crops of the largest face of each portrait in which there is one, and which those are.
+
+    Raises:
+        CorpusError: a portrait is no picture.
+    """
     kept, crops = [], []
     for index, path in enumerate(paths):
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
+        image = read_picture(path)
         # Room around the face, as a camera's picture has it: these portraits are tight.
         image = np.asarray(
             cv2.copyMakeBorder(image, 60, 60, 60, 60, cv2.BORDER_REPLICATE), np.uint8

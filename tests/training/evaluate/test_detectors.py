@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from realtime_er.errors import CorpusError, WeightsMissing
 from realtime_er.training.detector import report as detector_report
-from realtime_er.training.detector.holdouts import Part, list_portraits
+from realtime_er.training.detector.holdouts import Part, list_portraits, part_of_person
 from realtime_er.training.evaluate import detectors, run
 from tests.training.detector_samples import drawn_bank
 
@@ -40,3 +42,21 @@ def test_the_report_has_every_goal_and_its_neighbours(
         assert (f"composed pictures, {name}", "share of faces found") in rows
         assert (f"pictures without a face, {name}", "share with a face") in rows
     assert (tmp_path / "detector-valid.md").is_file()
+
+
+def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Portraits, but no clips and no YuNet: there is nothing to compare the detector with."""
+    folder = tmp_path / "data" / "portraits" / "images"
+    folder.mkdir(parents=True)
+    name = next(f"P{one}_0001" for one in range(100) if part_of_person(f"p{one}") == "test")
+    cv2.imwrite(str(folder / f"{name}.jpg"), np.zeros((64, 64, 3), np.uint8))
+
+    def nowhere(folder: Path) -> Path:
+        raise WeightsMissing(f"no YuNet beside {folder}")
+
+    monkeypatch.setattr(detectors, "find_teacher", nowhere)
+    with pytest.raises(CorpusError, match="nothing to compare the detector with: no YuNet"):
+        run("detector", tmp_path / "data", "test", tmp_path / "out")
+    (folder / f"{name}.jpg").write_bytes(b"no picture")
+    with pytest.raises(CorpusError, match=r"has no address_a\.mp4.*cannot be read as a picture"):
+        run("detector", tmp_path / "data", "test", tmp_path / "out")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from realtime_er.cli import app
 from realtime_er.cli.evaluate import Name
 from realtime_er.encoders.bundle import load_card
-from realtime_er.errors import ConfigError, CorpusError
+from realtime_er.errors import ConfigError, CorpusError, ModelError
 from realtime_er.resources import resource_dir
 from realtime_er.training.corpora.clips import SpeechClip
 from realtime_er.training.evaluate import NAMES, fusions, run
@@ -26,7 +26,7 @@ from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech.folds import FILE, add_fold, speakers_done, without
 from realtime_er.training.speech.speakers import sex_of
 from realtime_er.training.text.noise import bare
-from tests.training.evaluate.conftest import write_ferplus
+from tests.training.evaluate.conftest import soundfile, write_ferplus
 
 SHIPPED = resource_dir("assets") / "models"
 
@@ -45,7 +45,9 @@ def test_face_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
     assert head.goal == ">= 0.87"
     for name in DISTURBANCES:
         assert ("FER+ test, majority, " + name, "UAR") in rows
-    assert any("nobody knows which faces it repeats" in note for note in report.notes)
+    assert any(
+        note.startswith("Nobody knows which of them stand in train") for note in report.notes
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
         "face-test.md", "face-test.json", "face-test-confusion.png", "face-test-reliability.png",
     }  # fmt: skip
@@ -81,6 +83,45 @@ def test_speech_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
     gap = rows["same sound in blocks of uneven lengths and at once", "largest difference"]
     assert gap.met is True
     assert rows["one second of sound", "ms of compute"].value > 0
+
+
+def test_clips_that_cannot_be_heard_are_counted_and_who_is_absent_is_said(
+    test_parts: Path, tmp_path: Path
+) -> None:
+    """WAV in place of FLAC; one clip of another rate, one that is no sound, one too short."""
+    home = tmp_path / "ravdess_speech" / "Actor_21"
+    home.mkdir(parents=True)
+    names = sorted((test_parts / "ravdess_speech" / "Actor_21").glob("*.flac"))
+    for path in names[:4]:
+        soundfile.write(home / f"{path.stem}.wav", soundfile.read(path)[0], 16_000)
+    (home / f"{names[4].stem}.wav").write_bytes(b"no sound")
+    soundfile.write(home / f"{names[5].stem}.wav", np.zeros(48_000), 48_000)
+    soundfile.write(home / f"{names[6].stem}.wav", np.zeros(100), 16_000)
+    (home / f"._{names[0].stem}.wav").write_bytes(b"left by an archive")
+    (report,) = run("speech", tmp_path, "test", tmp_path / "out")
+    assert next(row for row in report.rows if row.measure == "UAR, 8 classes").n == 4
+    assert any(note.startswith("3 clips left out") for note in report.notes)
+    assert any("ravdess-22, ravdess-23" in note and "emodb-16" in note for note in report.notes)
+    for path in home.iterdir():
+        path.write_bytes(b"no sound")
+    with pytest.raises(CorpusError, match="none of 7 clips"):
+        run("speech", tmp_path, "test", tmp_path / "out")
+
+
+def test_one_text_corpus_is_enough_and_the_others_are_named(
+    test_parts: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(test_parts / "goemotions", tmp_path / "goemotions")
+    (tmp_path / "meld").mkdir()
+    (tmp_path / "meld" / "test_sent_emo.csv").write_bytes(b"caf\xe9")
+    (report,) = run("text", tmp_path, "test", tmp_path / "out")
+    rows = {(row.on, row.measure): row for row in report.rows}
+    assert rows["goemotions test", "macro F1"].n == 28
+    assert rows["one text of goemotions", "ms of compute, median"].n == 28
+    absent = [note for note in report.notes if note.startswith("Not measured: ")]
+    assert len(absent) == 2
+    assert "UTF-8" in absent[0]
+    assert "emorynlp_test_final.csv is missing" in absent[1]
 
 
 def test_text_on_a_test_part(test_parts: Path, tmp_path: Path) -> None:
@@ -127,7 +168,11 @@ def test_what_the_training_saved_of_its_folds_is_read(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("few_triples")
 def test_all_says_what_it_could_not_measure(tmp_path: Path) -> None:
     write_ferplus(tmp_path, "test", 2, 1)
-    reports = run("all", tmp_path, "test", tmp_path / "out")
+    told: list[str] = []
+    reports = run(
+        "all", tmp_path, "test", tmp_path / "out", done=lambda report: told.append(report.name)
+    )
+    assert told == list(NAMES[:-1])
     assert [report.name for report in reports] == list(NAMES[:-1])
     assert reports[0].rows
     for report in reports[1:]:
@@ -135,6 +180,31 @@ def test_all_says_what_it_could_not_measure(tmp_path: Path) -> None:
         assert report.notes[0].startswith("Not measured: ")
     record = json.loads((tmp_path / "out" / "text-test.json").read_text(encoding="utf-8"))
     assert record["rows"] == []
+    table = (tmp_path / "out" / "text-test.md").read_text(encoding="utf-8")
+    assert table.splitlines()[2].startswith("- Not measured: ")
+
+
+def test_all_measures_the_others_before_it_names_a_broken_model(tmp_path: Path) -> None:
+    write_ferplus(tmp_path, "test", 2, 1)
+    shutil.copytree(SHIPPED / "compact-face", tmp_path / "models" / "compact-face")
+    told: dict[str, int] = {}
+    with pytest.raises(ModelError, match=r"compact-text: no card\.json"):
+        run(
+            "all", tmp_path, "test", tmp_path / "out", models_dir=tmp_path / "models",
+            done=lambda report: told.update({report.name: len(report.rows)}),
+        )  # fmt: skip
+    assert told["face"] > 0
+    assert told["calibration"] == 0
+
+
+def test_pictures_without_a_majority_are_no_test(tmp_path: Path) -> None:
+    (tmp_path / "ferplus").mkdir()
+    votes = np.zeros((2, 10), np.uint8)
+    votes[:, :2] = 5
+    images = np.zeros((2, 48, 48), np.uint8)
+    np.savez(tmp_path / "ferplus" / "test.npz", images=images, votes=votes)
+    with pytest.raises(CorpusError, match="most of the votes"):
+        run("face", tmp_path, "test", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +226,7 @@ def test_absent_parts_are_named(name: str, said: str, tmp_path: Path) -> None:
 def test_a_test_part_without_its_actors_is_named(data_dir: Path, tmp_path: Path) -> None:
     if (data_dir / "ravdess_speech" / "Actor_21").is_dir():
         pytest.skip("the test actors are here")
-    with pytest.raises(CorpusError, match="Actor_21"):
+    with pytest.raises(CorpusError, match="ravdess-21"):
         run("speech", data_dir, "test", tmp_path)
 
 
