@@ -17,6 +17,7 @@ from realtime_er.cli.training_options import (
     Seed,
     Threads,
     corpora,
+    epochs_shown,
     need_torch,
     recipe,
     report,
@@ -47,7 +48,8 @@ def train_detector(
 
     how = recipe(DetectorRecipe, "detector", config, seed=seed, epochs=epochs)
     target = _begin(out, "detector", how)
-    trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
+    with epochs_shown() as tell:
+        trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=tell)
     typer.echo(f"written: {target}")
 
 
@@ -71,7 +73,8 @@ def train_face(
 
     how = recipe(FaceRecipe, "face", config, seed=seed, epochs=epochs)
     target = _begin(out, "face", how)
-    trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
+    with epochs_shown() as tell:
+        trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=tell)
     typer.echo(f"written: {target}")
 
 
@@ -95,7 +98,8 @@ def train_text(
 
     how = recipe(TextRecipe, "text", config, seed=seed, epochs=epochs)
     target = _begin(out, "text", how)
-    trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=report)
+    with epochs_shown() as tell:
+        trainer(folder, target, **dataclasses.asdict(how), threads=threads, progress=tell)
     typer.echo(f"written: {target}")
 
 
@@ -128,7 +132,8 @@ def train_speech(
 
     how = recipe(SpeechRecipe, "speech", config, seed=seed, epochs=epochs)
     target = _begin(out, "speech", how)
-    (train_folds if cv else trainer)(folder, target, how, threads=threads, progress=report)
+    with epochs_shown() as tell:
+        (train_folds if cv else trainer)(folder, target, how, threads=threads, progress=tell)
     typer.echo(f"written: {target}")
 
 
@@ -152,7 +157,9 @@ def train_fusion(
 
     how = recipe(FusionRecipe, "fusion", config, seed=seed, epochs=epochs)
     target = _begin(out, "fusion", how)
-    trainer(folder, encoders_for_fusion(out), target, how, threads=threads, progress=report)
+    encoders = encoders_for_fusion(out)
+    with epochs_shown() as tell:
+        trainer(folder, encoders, target, how, threads=threads, progress=tell)
     typer.echo(f"written: {target}")
 
 
@@ -172,6 +179,6 @@ def encoders_for_fusion(out: Path) -> Path:
 def _begin(out: Path, kind: str, how: object) -> Path:
     """The model's folder; says that it has begun, since reading alone can take minutes."""
     target = options.output_folder(out) / f"compact-{kind}"
-    typer.echo(f"begun: {target}; a line after each epoch, the first may take minutes")
+    typer.echo(f"begun: {target}; reading the corpora may take minutes")
     report(how)
     return target

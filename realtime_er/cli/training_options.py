@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,8 +15,12 @@ from realtime_er.config import read_settings
 from realtime_er.errors import ConfigError, ModelError
 from realtime_er.resources import resource_dir
 
+if TYPE_CHECKING:
+    from realtime_er.training.progress import Progress
+
 R = TypeVar("R")
 
+_SAY_EVERY_S = 60.0
 NEEDS_TORCH = 'training needs torch: pip install "realtime_er[train]"'
 
 Data = Annotated[
@@ -87,6 +93,38 @@ def need_torch() -> None:
         raise ModelError(NEEDS_TORCH) from error
 
 
+@contextlib.contextmanager
+def epochs_shown() -> Iterator[Callable[[Progress], None]]:
+    """A line after each epoch and, on a terminal, a bar within it; elsewhere a line a minute."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    said_s = 0.0
+    with Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        task = bars.add_task("", total=1.0, visible=False)
+
+        def tell(state: Progress) -> None:
+            nonlocal said_s
+            over = state.part >= 1.0
+            said_s = min(said_s, state.elapsed_s)  # another run may have begun
+            if over or (not console.is_terminal and state.elapsed_s - said_s >= _SAY_EVERY_S):
+                said_s = state.elapsed_s
+                report(state)
+            about = f"{state.run} epoch {state.epoch} of {state.epochs}, loss {state.loss:.4g}"
+            bars.update(task, description=about.strip(), completed=state.part, visible=not over)
+
+        yield tell
+
+
 def report(progress: object) -> None:
     """One line for each of a trainer's reports, whatever fields it has."""
     if not dataclasses.is_dataclass(progress):
@@ -95,6 +133,8 @@ def report(progress: object) -> None:
     shown = []
     for field in dataclasses.fields(progress):
         value = getattr(progress, field.name)
+        if value is None or value == "":
+            continue
         shown.append(
             f"{field.name} {value:.4g}" if isinstance(value, float) else f"{field.name} {value}"
         )

@@ -12,7 +12,7 @@ import torch
 from realtime_er.errors import ConfigError, CorpusError
 
 
-def write_checkpoint(path: Path, plan: Mapping[str, int], state: Mapping[str, Any]) -> None:
+def write_checkpoint(path: Path, plan: Mapping[str, float], state: Mapping[str, Any]) -> None:
     """Writes the state of a run, whole or not at all: a run that is killed leaves the one before.
 
     Args:
@@ -25,7 +25,7 @@ def write_checkpoint(path: Path, plan: Mapping[str, int], state: Mapping[str, An
     half.replace(path)
 
 
-def read_checkpoint(path: Path | None, plan: Mapping[str, int]) -> dict[str, Any]:
+def read_checkpoint(path: Path | None, plan: Mapping[str, float]) -> dict[str, Any]:
     """What :func:`write_checkpoint` wrote; empty where there is nothing to go on from.
 
     Raises:

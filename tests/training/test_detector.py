@@ -77,7 +77,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
         bank, seed=3, epochs=1, refine_epochs=1, threads=1, checkpoint=path,
         progress=lambda state: seen.append(state.epoch),
     )  # fmt: skip
-    assert seen == [2]
+    assert set(seen) == {2}
     for one, other in zip(whole.state_dict().values(), rest.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_trains_from_portraits_and_clips_to_a_card(
     card = train_detector(
         tmp_path / "data", out, epochs=1, clips_dir=clips, teacher=find_teacher(data_dir)
     )
-    assert sorted(path.name for path in out.iterdir()) == ["card.json", "model.onnx"]
+    assert sorted(path.name for path in out.iterdir()) == ["card.json", "curves.csv", "model.onnx"]
     assert card.raw["decision"]["min_score"] in (0.3, 0.5)
     assert "milliseconds_640x480" in card.raw["metrics"]
     assert isinstance(CompactDetector(out).detect(np.zeros((48, 64, 3), np.uint8)), list)

@@ -9,12 +9,14 @@ import pytest
 import soundfile
 import torch
 
-from realtime_er.errors import CorpusError
+from realtime_er.errors import ConfigError, CorpusError
 from realtime_er.training.corpora import emodb, ravdess
 from realtime_er.training.corpora.clips import SpeechClip
+from realtime_er.training.progress import Progress, Tell
 from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech import train as speech
 from realtime_er.training.speech.features import SpeechMaterial, draw_batch, prepare
+from realtime_er.training.speech.fit import Keeping
 from realtime_er.training.speech.folds import FILE as FOLDS_FILE
 from realtime_er.training.speech.folds import speakers_done
 from realtime_er.training.speech.model import POWER_FLOOR, SpeechNet, clip_features, clip_power
@@ -102,10 +104,10 @@ def test_every_clip_is_told_by_networks_that_never_heard_its_speaker_or_corpus(
         def __init__(self, *_: object) -> None:
             self.material = SpeechMaterial(clips, torch.zeros(1), torch.zeros(1))
 
-        def network(self, train: list[int], run: str) -> list[int]:
-            if run == stops.pop():
+        def network(self, train: list[int], keeping: Keeping) -> list[int]:
+            if keeping.run == stops.pop():
                 raise KeyboardInterrupt
-            heard.append((run, train))
+            heard.append((keeping.run, train))
             return train
 
     def told(train: list[int], material: SpeechMaterial, apart: list[int]) -> speech.PooledClips:
@@ -201,23 +203,70 @@ def test_second_training_runs_and_repeats(small_corpora: Path) -> None:
     states = torch.randn(32, 25, STATE_DIM, generator=torch.Generator().manual_seed(1))
     teacher = standardised(states, torch.full((32,), 25), range(32))
     assert abs(float(teacher.per_step.float().mean())) < 0.01
-    seen: list[speech.SpeechProgress] = []
+    ended: list[Progress] = []
     found = []
     for _ in range(2):
         torch.manual_seed(5)
         net = SpeechNet(len(speech.LABELS))
-        net = refine(net, material, teacher, range(32), ONE_EPOCH, progress=seen.append)
+        net = refine(net, material, teacher, range(32), ONE_EPOCH, Keeping("a", told(ended)))
         found.append(speech.evaluate(net, material, [0, 2]).logits)
-    assert len(seen) == 2
+    assert [state.run for state in ended] == ["a", "a"]
     np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_training_runs_and_repeats(small_corpora: Path) -> None:
     material = prepare(speech.read_clips(small_corpora) * 8, 1, seed=1)
-    seen: list[speech.SpeechProgress] = []
-    nets = [speech.fit(material, range(32), ONE_EPOCH, progress=seen.append) for _ in range(2)]
-    assert len(seen) == 2
-    assert np.isfinite(seen[0].loss)
+    ended: list[Progress] = []
+    nets = [speech.fit(material, range(32), ONE_EPOCH, Keeping(tell=told(ended))) for _ in range(2)]
+    assert len(ended) == 2
+    assert np.isfinite(ended[0].loss)
     found = [speech.evaluate(net, material, [0, 2]).logits for net in nets]
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (2, 9)
+
+
+def told(ended: list[Progress]) -> Tell:
+    """Notes what is told at the end of an epoch."""
+
+    def tell(state: Progress) -> None:
+        if state.part == 1.0:
+            ended.append(state)
+
+    return tell
+
+
+@pytest.mark.parametrize("stopped_in", ["shipped", "shipped, with teacher"])
+def test_a_training_that_was_stopped_goes_on_to_the_same_network(
+    small_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
+    states = torch.randn(4, 25, STATE_DIM, generator=torch.Generator().manual_seed(1))
+    heard = states, torch.full((4,), 25)
+    monkeypatch.setattr(speech, "whisper_states", lambda *_: heard)
+    how = SpeechRecipe(epochs=2, refine_epochs=2, batch=2, versions=1)
+
+    def trained(out: Path, tell: Tell | None = None) -> SpeechNet:
+        out.mkdir(exist_ok=True)
+        taught = speech._Taught(small_corpora, how, 1)
+        return taught.network([0, 1, 2, 3], Keeping("shipped", tell, out))
+
+    def stop(state: Progress) -> None:
+        if (state.run, state.epoch, state.part) == (stopped_in, 1, 1.0):
+            raise KeyboardInterrupt
+
+    through = trained(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "b", stop)
+    ended: list[Progress] = []
+    gone_on = trained(tmp_path / "b", told(ended))
+    assert len(ended) == (3 if stopped_in == "shipped" else 1)
+    for name, values in through.state_dict().items():
+        assert torch.equal(values, gone_on.state_dict()[name]), name
+    lines = (tmp_path / "b" / "curves.csv").read_text().splitlines()
+    assert [line.rsplit(",", 3)[0] for line in lines[1:]] == [
+        "shipped,1", "shipped,2", '"shipped, with teacher",1', '"shipped, with teacher",2',
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="other settings"):
+        speech.fit(
+            speech._Taught(small_corpora, how, 1).material, range(4),
+            SpeechRecipe(epochs=3, batch=2), Keeping("shipped", None, tmp_path / "b"),
+        )  # fmt: skip

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
 from realtime_er.training.detector.compose import compose
 from realtime_er.training.detector.data import Bank
 from realtime_er.training.detector.model import DetectorNet, draw_targets, loss_of
+from realtime_er.training.progress import Course, Tell
 
 EPOCHS = 20
 REFINE_EPOCHS = 8
@@ -30,16 +28,6 @@ _EMA_DECAY = 0.997
 _SHAPES = ((256, 256), (192, 320), (256, 320), (320, 192), (256, 256))
 
 
-@dataclass(frozen=True)
-class DetectorProgress:
-    """State after one epoch: its number from 1, of how many, mean loss, seconds in this run."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
-
-
 def fit(
     bank: Bank,
     *,
@@ -48,7 +36,8 @@ def fit(
     threads: int,
     refine_epochs: int | None = None,
     checkpoint: Path | None = None,
-    progress: Callable[[DetectorProgress], None] | None = None,
+    progress: Tell | None = None,
+    curves: Path | None = None,
 ) -> DetectorNet:
     """Trains on pictures composed from a bank, then on hard ones; returns the weights' average.
 
@@ -62,7 +51,8 @@ def fit(
         threads: torch threads.
         refine_epochs: how many more of hard pictures, from the average on; None: as shipped.
         checkpoint: written after every epoch, and read first when it is there.
-        progress: called after every epoch.
+        progress: told within every epoch, and after it.
+        curves: gets a line after every epoch.
 
     Returns:
         The averaged network in evaluation mode.
@@ -84,22 +74,19 @@ def fit(
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-    started_s = time.monotonic()
+    course = Course(epochs + refine_epochs, done=first, tell=progress, curves=curves)
     for epoch in range(first, epochs + refine_epochs):
         hard = epoch >= epochs
         if epoch == epochs:
             net.load_state_dict(average.state_dict())
             optimiser = _optimiser(net)
         begin, end = (epochs, epochs + refine_epochs) if hard else (0, epochs)
-        total = _epoch(net, average, optimiser, bank, seed, epoch, begin, end, hard)
+        _epoch(net, average, optimiser, bank, seed, epoch, begin, end, hard, course)
         if checkpoint is not None:
             weights = {"net": net.state_dict(), "average": average.state_dict()}
             state = {**weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
             write_checkpoint(checkpoint, plan, state)
-        if progress is not None:
-            elapsed_s = time.monotonic() - started_s
-            loss = total / _BATCHES_PER_EPOCH
-            progress(DetectorProgress(epoch + 1, epochs + refine_epochs, loss, elapsed_s))
+        course.epoch()
     return average
 
 
@@ -117,19 +104,19 @@ def _epoch(
     begin: int,
     end: int,
     hard: bool,
-) -> float:
+    course: Course,
+) -> None:
     """A hundred batches of the part of the plan that lasts from epoch ``begin`` to ``end``."""
     net.train()
-    total = 0.0
     for batch in range(_BATCHES_PER_EPOCH):
         step = (epoch - begin) * _BATCHES_PER_EPOCH + batch
         peak = _REFINE_RATE if hard else _PEAK_RATE
         for group in optimiser.param_groups:
             group["lr"] = _rate(step, (end - begin) * _BATCHES_PER_EPOCH, peak)
         rng = np.random.default_rng([seed, step, 1] if hard else [seed, step])
-        total += _step(net, optimiser, bank, rng, hard)
+        loss = _step(net, optimiser, bank, rng, hard)
         _follow(average, net, min(_EMA_DECAY, (1 + step) / (10 + step)))
-    return total
+        course.batch(loss, _BATCHES_PER_EPOCH)
 
 
 def _step(

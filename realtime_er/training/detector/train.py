@@ -7,7 +7,7 @@ taught nor decided anything (:mod:`realtime_er.training.detector.holdouts`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,14 @@ from realtime_er.perception.detectors import CompactDetector
 from realtime_er.training.denormals import denormals_flushed
 from realtime_er.training.detector.compose import composed
 from realtime_er.training.detector.data import Bank, find_teacher, read_bank
-from realtime_er.training.detector.fit import EPOCHS, REFINE_EPOCHS, DetectorProgress, fit
+from realtime_er.training.detector.fit import EPOCHS, REFINE_EPOCHS, fit
 from realtime_er.training.detector.holdouts import CLIPS, EMPTY_CLIPS, PHOTOGRAPHS
 from realtime_er.training.detector.light import drawn_room, strange
 from realtime_er.training.detector.measure import Picture, false_alarms, match, windows
 from realtime_er.training.detector.model import PAD_PX, Deployed, DetectorNet
 from realtime_er.training.detector.report import detector_metrics
 from realtime_er.training.onnx_files import strip_traces
+from realtime_er.training.progress import Tell
 
 _OPSET = 17
 _TOLERANCE_PX = 0.05
@@ -47,13 +48,14 @@ def train_detector(
     seed: int = 1,
     epochs: int = EPOCHS,
     threads: int = 1,
-    progress: Callable[[DetectorProgress], None] | None = None,
+    progress: Tell | None = None,
     clips_dir: Path | None = None,
     teacher: Path | None = None,
 ) -> Card:
     """Trains, exports and measures the detector; about half an hour on one core.
 
-    A run that was stopped goes on from ``checkpoint.pt`` in ``out_dir``.
+    A run that was stopped goes on from ``checkpoint.pt`` in ``out_dir``; the loss of each epoch is in
+    ``curves.csv`` there.
 
     Args:
         data_dir: the corpora's folder, which holds ``portraits/``.
@@ -61,7 +63,7 @@ def train_detector(
         seed: of weights and pictures.
         epochs: hundreds of batches of 24 composed pictures.
         threads: torch threads.
-        progress: called after every epoch.
+        progress: told within every epoch, and after it.
         clips_dir: the clips; None for ``clips`` beside ``data_dir``.
         teacher: YuNet's file; None for the configured one, else ``models`` beside ``data_dir``.
 
@@ -90,6 +92,7 @@ def train_detector(
             threads=threads,
             checkpoint=checkpoint,
             progress=progress,
+            curves=folder / "curves.csv",
         )
     dev = read_bank(data, clips, teacher_path, "dev", folder / "cache")
     card = ship(net, dev, folder, data, clips, teacher_path, seed=seed, epochs=epochs)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from torch.nn import functional
 from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
 from realtime_er.training.corpora.ferplus import FaceSet
 from realtime_er.training.face.model import FaceNet, augment
+from realtime_er.training.progress import Course, Tell
 
 EPOCHS = 12
 REFINE_EPOCHS = 15
@@ -30,16 +28,6 @@ _EMA_DECAY = 0.997
 _REPEATS = (1, 1, 1, 1, 3, 5, 1)
 
 
-@dataclass(frozen=True)
-class FaceProgress:
-    """State after one epoch: its number from 1, of how many, mean loss, seconds in this run."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
-
-
 def fit(
     faces: FaceSet,
     *,
@@ -48,8 +36,9 @@ def fit(
     threads: int,
     photographs: FaceSet | None = None,
     refine_epochs: int | None = None,
-    progress: Callable[[FaceProgress], None] | None = None,
+    progress: Tell | None = None,
     checkpoint: Path | None = None,
+    curves: Path | None = None,
 ) -> FaceNet:
     """Trains on a fixed schedule and returns the weights' average.
 
@@ -64,8 +53,9 @@ def fit(
         photographs: more faces for the deep one, which sees half of them an epoch; None without.
         refine_epochs: passes of the deep one, which begins with the shallow one's average; None:
             as shipped.
-        progress: called after every epoch.
+        progress: told within every epoch, and after it.
         checkpoint: written after every epoch, and read first when it is there.
+        curves: gets a line after every epoch.
 
     Returns:
         The averaged deep network, in evaluation mode.
@@ -86,7 +76,7 @@ def fit(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
     total = epochs + refine_epochs
-    started_s = time.monotonic()
+    course = Course(total, done=first, tell=progress, curves=curves)
     for epoch in range(first, total):
         deep = epoch >= epochs
         torch.manual_seed(1000 * seed + epoch)
@@ -96,13 +86,12 @@ def fit(
         begin, length, peak = (epochs, refine_epochs, _REFINE_RATE) if deep else (
             0, epochs, _PEAK_RATE
         )  # fmt: skip
-        loss = _epoch(net, average, optimiser, shown, epoch - begin, length, peak)
+        _epoch(net, average, optimiser, shown, epoch - begin, length, peak, course)
         if checkpoint is not None:
             weights = {"net": net.state_dict(), "average": average.state_dict()}
             state = {**weights, "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
             write_checkpoint(checkpoint, plan, state)
-        if progress is not None:
-            progress(FaceProgress(epoch + 1, total, loss, time.monotonic() - started_s))
+        course.epoch()
     return average if refine_epochs > 0 else deepened(average).eval()
 
 
@@ -141,11 +130,11 @@ def _epoch(
     epoch: int,
     epochs: int,
     peak: float,
-) -> float:
+    course: Course,
+) -> None:
     images, targets = shown
     size = min(_BATCH, len(images))
     steps = len(images) // size
-    total = 0.0
     net.train()
     for batch in range(steps):
         rows = slice(batch * size, (batch + 1) * size)
@@ -160,8 +149,7 @@ def _epoch(
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         _follow(average, net, min(_EMA_DECAY, (2 + step) / (11 + step)))
-        total += float(loss.detach())
-    return total / steps
+        course.batch(float(loss.detach()), steps)
 
 
 def _rate(step: int, total: int, peak: float) -> float:

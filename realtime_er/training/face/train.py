@@ -8,7 +8,7 @@ only what the card reports, and its embeddings are therefore unseen data for the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from realtime_er.errors import ModelError
 from realtime_er.messages import LABELS
 from realtime_er.training.corpora.ferplus import SIDE_PX, FaceSet, Split, read_ferplus
 from realtime_er.training.denormals import denormals_flushed
-from realtime_er.training.face.fit import EPOCHS, REFINE_EPOCHS, FaceProgress, fit
+from realtime_er.training.face.fit import EPOCHS, REFINE_EPOCHS, fit
 from realtime_er.training.face.model import EMBEDDING_DIM, FaceNet
 from realtime_er.training.face.photographs import read_photographs
 from realtime_er.training.metrics import (
@@ -34,6 +34,7 @@ from realtime_er.training.metrics import (
     unweighted_average_recall,
 )
 from realtime_er.training.onnx_files import strip_traces
+from realtime_er.training.progress import Tell
 from realtime_er.training.purpose import PEOPLE
 
 CROP_RULES = {
@@ -68,11 +69,12 @@ def train_face(
     seed: int = 1,
     epochs: int = EPOCHS,
     threads: int = 2,
-    progress: Callable[[FaceProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> dict[str, Any]:
     """Trains, exports and measures the face encoder.
 
     A run that was stopped goes on from ``checkpoint.pt`` in ``out_dir``; a finished one removes it.
+    The loss of each epoch is in ``curves.csv`` there.
 
     Args:
         data_dir: the corpora's folder, which holds ``ferplus/``.
@@ -81,7 +83,7 @@ def train_face(
         epochs: passes over the data before the network is deepened. The default, and what follows,
             takes about 50 minutes on two cores.
         threads: torch threads.
-        progress: called after every epoch.
+        progress: told within every epoch, and after it.
 
     Returns:
         The card, as written.
@@ -110,6 +112,7 @@ def train_face(
             photographs=photographs,
             progress=progress,
             checkpoint=checkpoint,
+            curves=folder / "curves.csv",
         )
     card = export_face(net, folder, train, valid, photographs, seed=seed, epochs=epochs)
     checkpoint.unlink()

@@ -6,10 +6,9 @@ mask, so that one small head serves all seven subsets of face, audio and text.
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,7 @@ from realtime_er.training.fusion.sources import (
 )
 from realtime_er.training.metrics import expected_calibration_error
 from realtime_er.training.onnx_files import strip_traces
+from realtime_er.training.progress import Course, Tell
 from realtime_er.training.purpose import PEOPLE
 from realtime_er.training.recipes import FusionRecipe
 
@@ -58,17 +58,6 @@ _WARNING = (
 )
 
 
-@dataclass(frozen=True)
-class FusionProgress:
-    """State after an epoch: which head, epoch from 1, of how many, mean loss, seconds so far."""
-
-    run: str
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
-
-
 def _mask_rows(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Availability of each row: every subset equally often."""
     table = np.array([[name in subset for name in MODALITIES] for subset in SUBSETS], np.float32)
@@ -80,7 +69,7 @@ def fit(
     recipe: FusionRecipe,
     *,
     run: str = "",
-    progress: Callable[[FusionProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> GatedAttentionFusion:
     """Trains one head on the training part; deterministic. Returns it in evaluation mode."""
     torch.manual_seed(recipe.seed)
@@ -105,10 +94,9 @@ def fit(
     )
     batches = max(1, recipe.triples // recipe.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * batches)
-    started_s = time.monotonic()
+    course = Course(recipe.epochs, run=run, tell=progress)
     net.train()
-    for epoch in range(1, recipe.epochs + 1):
-        total = 0.0
+    for _epoch in range(recipe.epochs):
         for _ in range(batches):
             rows, labels = draw_triples(sources, recipe.batch, rng)
             drawn = {name: sources[name].vectors[rows[name]] for name in MODALITIES}
@@ -126,10 +114,8 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-            total += float(loss.detach())
-        if progress is not None:
-            elapsed_s = time.monotonic() - started_s
-            progress(FusionProgress(run, epoch, recipe.epochs, total / batches, elapsed_s))
+            course.batch(float(loss.detach()), batches)
+        course.epoch()
     return net.eval()
 
 
@@ -147,7 +133,7 @@ def logits_of(
 def cross_fit(
     sources: Mapping[str, Folded],
     recipe: FusionRecipe,
-    progress: Callable[[FusionProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> tuple[dict[str, Answers], dict[str, float]]:
     """What heads say of the folds that they never saw, calibrated on the other folds.
 
@@ -246,7 +232,7 @@ def train_fusion(
     recipe: FusionRecipe | None = None,
     *,
     threads: int = 1,
-    progress: Callable[[FusionProgress], None] | None = None,
+    progress: Tell | None = None,
     bundle: str = "compact",
 ) -> Card:
     """Trains, calibrates, scores and exports the fusion head; a few minutes on one core.
@@ -257,7 +243,7 @@ def train_fusion(
         out_dir: Model folder to write ``model.onnx`` and ``card.json`` into.
         recipe: How; None for that of the shipped head.
         threads: Torch threads.
-        progress: Called after every epoch.
+        progress: Told within every epoch, and after it.
         bundle: Prefix of the model folders.
 
     Returns:

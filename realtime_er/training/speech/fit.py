@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
+from realtime_er.training.progress import Course, Tell
 from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech.features import SpeechBatch, SpeechMaterial, draw_batch
 from realtime_er.training.speech.loss import LABELS, allowed_classes, class_loss, clip_weights
@@ -21,14 +23,27 @@ _FIRST_RISE = 0.2  # part of the first training in which the rate rises
 
 
 @dataclass(frozen=True)
-class SpeechProgress:
-    """State after one epoch: which run ("fold 1"), epoch from 1, of how many, loss, seconds."""
+class Keeping:
+    """Where a training is told of, and kept to go on with.
 
-    run: str
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
+    Attributes:
+        run: Which of several ("fold 1").
+        tell: Told within every epoch, and after it.
+        folder: Gets ``curves.csv`` and a checkpoint after every epoch; None keeps nothing.
+    """
+
+    run: str = ""
+    tell: Tell | None = None
+    folder: Path | None = None
+
+    def checkpoint(self) -> Path | None:
+        """The run's checkpoint."""
+        if self.folder is None:
+            return None
+        return self.folder / f"checkpoint-{self.run.replace(', ', '-').replace(' ', '-')}.pt"
+
+
+_NOWHERE = Keeping()
 
 
 @torch.no_grad()
@@ -49,6 +64,14 @@ class FurtherTargets(Protocol):
         """Weights that are thrown away afterwards."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """The same by name."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of nn.Module
+        """Take them over."""
+        ...
+
     def loss(
         self, embeddings: Tensor, pooled: Tensor, batch: SpeechBatch, chosen: Tensor
     ) -> Tensor:
@@ -60,9 +83,7 @@ def fit(
     material: SpeechMaterial,
     train: Sequence[int],
     recipe: SpeechRecipe,
-    *,
-    run: str = "",
-    progress: Callable[[SpeechProgress], None] | None = None,
+    keeping: Keeping = _NOWHERE,
 ) -> SpeechNet:
     """Trains one network on the clips ``train`` (numbers within ``material``).
 
@@ -72,8 +93,7 @@ def fit(
     torch.manual_seed(recipe.seed)
     return train_on(
         SpeechNet(len(LABELS)), material, train, recipe,
-        epochs=recipe.epochs, peak_rate=recipe.peak_rate, rise=_FIRST_RISE,
-        run=run, progress=progress,
+        epochs=recipe.epochs, peak_rate=recipe.peak_rate, rise=_FIRST_RISE, keeping=keeping,
     )  # fmt: skip
 
 
@@ -88,10 +108,9 @@ def train_on(
     rise: float,
     tries: int = 1,
     further: FurtherTargets | None = None,
-    run: str = "",
-    progress: Callable[[SpeechProgress], None] | None = None,
+    keeping: Keeping = _NOWHERE,
 ) -> SpeechNet:
-    """Trains ``net`` (changed in place) with a one-cycle rate.
+    """Trains ``net`` (changed in place) with a one-cycle rate; goes on from its checkpoint.
 
     Args:
         net: From random weights or from a training before.
@@ -103,11 +122,14 @@ def train_on(
         rise: Part of the steps in which the rate rises to it.
         tries: Crops drawn for each clip, of which the one with most speech is taken.
         further: What else is to be foretold; None for the classes alone.
-        run: Name of this training, for ``progress``.
-        progress: Called after each epoch, in this thread, with the loss towards the classes.
+        keeping: Where it is told of, with the loss towards the classes, and kept.
 
     Returns:
         The moving average of the weights, in evaluation mode.
+
+    Raises:
+        ConfigError: the checkpoint is of a run with other settings.
+        CorpusError: the checkpoint is damaged.
     """
     rng = torch.Generator().manual_seed(recipe.seed)
     members = torch.tensor(list(train))
@@ -121,10 +143,21 @@ def train_on(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, peak_rate, total_steps=max(2, epochs * batches), pct_start=rise
     )
-    started_s = time.monotonic()
-    for epoch in range(1, epochs + 1):
+    checkpoint, plan = keeping.checkpoint(), {**asdict(recipe), "clips": len(members)}
+    state = read_checkpoint(checkpoint, plan)
+    done = int(state.get("epoch", 0))
+    learning: dict[str, Any] = {"net": net, "average": average}
+    learning |= {"optimiser": optimiser, "schedule": schedule}
+    learning |= {"further": further} if further is not None else {}
+    if done:
+        for name, part in learning.items():
+            part.load_state_dict(state[name])
+        rng.set_state(state["drawing"])
+        torch.set_rng_state(state["chance"])
+    curves = keeping.folder / "curves.csv" if keeping.folder is not None else None
+    course = Course(epochs, done=done, run=keeping.run, tell=keeping.tell, curves=curves)
+    for epoch in range(done + 1, epochs + 1):
         net.train()
-        total = 0.0
         order = members[torch.randperm(len(members), generator=rng)]
         for number in range(batches):
             chosen = order[number * recipe.batch : (number + 1) * recipe.batch]
@@ -136,7 +169,7 @@ def train_on(
             loss = class_loss(net.head(pooled), *about)
             step_loss = class_loss(net.step_head(pooled[:, :size]), *about)
             loss = loss + recipe.step_loss * step_loss
-            total += float(loss.detach())
+            towards_classes = float(loss.detach())
             if further is not None:
                 loss = loss + further.loss(embeddings, pooled, batch, chosen)
             optimiser.zero_grad()
@@ -145,8 +178,10 @@ def train_on(
             optimiser.step()
             schedule.step()
             follow(average, net)
-        if progress is not None:
-            elapsed_s = time.monotonic() - started_s
-            mean = total / max(1, batches)
-            progress(SpeechProgress(run, epoch, epochs, mean, elapsed_s))
+            course.batch(towards_classes, batches)
+        if checkpoint is not None:
+            state = {name: part.state_dict() for name, part in learning.items()}
+            state |= {"drawing": rng.get_state(), "chance": torch.get_rng_state(), "epoch": epoch}
+            write_checkpoint(checkpoint, plan, state)
+        course.epoch()
     return average.eval()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech.features import SpeechBatch, SpeechMaterial
-from realtime_er.training.speech.fit import SpeechProgress, train_on
+from realtime_er.training.speech.fit import Keeping, train_on
 from realtime_er.training.speech.model import EMBEDDING_DIM, SpeechNet
 from realtime_er.training.speech.teacher import STATE_DIM, TeacherStates
 
@@ -25,9 +25,7 @@ def refine(
     teacher: TeacherStates,
     train: Sequence[int],
     recipe: SpeechRecipe,
-    *,
-    run: str = "",
-    progress: Callable[[SpeechProgress], None] | None = None,
+    keeping: Keeping | None = None,
 ) -> SpeechNet:
     """Trains ``net`` (changed in place) on, with the teacher's states as further targets.
 
@@ -38,7 +36,7 @@ def refine(
     return train_on(
         net, material, train, recipe,
         epochs=recipe.refine_epochs, peak_rate=recipe.refine_peak_rate, rise=_RISE, tries=_TRIES,
-        further=_States(teacher), run=run, progress=progress,
+        further=_States(teacher), keeping=keeping or Keeping(),
     )  # fmt: skip
 
 

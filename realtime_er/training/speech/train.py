@@ -11,8 +11,8 @@ evaluation may use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from realtime_er.encoders.bundle import Card, write_card
 from realtime_er.training.corpora import emodb, ravdess
 from realtime_er.training.corpora.clips import SpeechClip
 from realtime_er.training.metrics import accuracy, bootstrap_interval, unweighted_average_recall
+from realtime_er.training.progress import Tell
 from realtime_er.training.recipes import SpeechRecipe
 from realtime_er.training.speech.export import (
     HEAD_FILE,
@@ -33,7 +34,7 @@ from realtime_er.training.speech.export import (
     export_head,
 )
 from realtime_er.training.speech.features import SpeechMaterial, prepare
-from realtime_er.training.speech.fit import SpeechProgress, fit
+from realtime_er.training.speech.fit import Keeping, fit
 from realtime_er.training.speech.folds import FILE as FOLDS_FILE
 from realtime_er.training.speech.folds import add_fold, speakers_done, without
 from realtime_er.training.speech.loss import CORPUS_LABELS, LABELS, allowed_classes
@@ -43,7 +44,7 @@ from realtime_er.training.speech.speakers import FOLDS, HELD_OUT, TEST_SPEAKERS,
 from realtime_er.training.speech.teacher import standardised, whisper_states
 
 __all__ = [
-    "CORPUS_LABELS", "FOLDS", "HELD_OUT", "LABELS", "PooledClips", "SpeechProgress", "evaluate",
+    "CORPUS_LABELS", "FOLDS", "HELD_OUT", "LABELS", "PooledClips", "evaluate",
     "fit", "metrics_of", "predictions", "read_clips", "refine", "split", "train_folds",
     "train_speech",
 ]  # fmt: skip
@@ -118,25 +119,29 @@ def train_speech(
     recipe: SpeechRecipe | None = None,
     *,
     threads: int = 1,
-    progress: Callable[[SpeechProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> Card:
     """Trains the shipped encoder, exports it, and measures it on the speakers held out.
+
+    A run that was stopped goes on from the checkpoints in ``out_dir``; the loss of each epoch is in
+    ``curves.csv`` there.
 
     Args:
         data_dir: folder that holds ``ravdess_speech/`` and ``emodb/``.
         out_dir: where ``model.onnx``, ``head.onnx`` and ``card.json`` go.
         recipe: how; None for that of the shipped model.
         threads: torch threads; another number may change the last digits.
-        progress: called after each epoch, in this thread.
+        progress: told within each epoch, and after it, in this thread.
 
     Raises:
         CorpusError: a corpus is absent.
         WeightsMissing: the teacher, Whisper tiny.en, is absent.
     """
     how = recipe or SpeechRecipe()
-    taught = _Taught(data_dir, how, threads, progress)
+    taught = _Taught(data_dir, how, threads)
     train, test = split(taught.material.clips, HELD_OUT)
-    net = taught.network(train, "shipped")
+    keeping = Keeping("shipped", progress, out_dir)
+    net = taught.network(train, keeping)
     held_out = evaluate(net, taught.material, test)
     out_dir.mkdir(parents=True, exist_ok=True)
     export_encoder(net, out_dir / MODEL_FILE)
@@ -144,9 +149,11 @@ def train_speech(
     where = f"held-out speakers {', '.join(HELD_OUT)}"
     metrics = metrics_of(held_out, "held_out", where, how.seed)
     trained_on = [taught.material.clips[number] for number in train]
-    return write_card(
+    card = write_card(
         out_dir, card_of(LABELS, metrics, HELD_OUT, recipe=how, trained_on=trained_on)
     )
+    _discard(keeping)
+    return card
 
 
 def train_folds(
@@ -155,7 +162,7 @@ def train_folds(
     recipe: SpeechRecipe | None = None,
     *,
     threads: int = 1,
-    progress: Callable[[SpeechProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> list[Path]:
     """Trains networks for :data:`FOLDS` and without either corpus; keeps what they say of the rest.
 
@@ -169,7 +176,7 @@ def train_folds(
         out_dir: where the files go, see :mod:`realtime_er.training.speech.folds`.
         recipe: how; None for that of the shipped model.
         threads: torch threads.
-        progress: called after each epoch, in this thread.
+        progress: told within each epoch, and after it, in this thread.
 
     Returns:
         The files.
@@ -190,41 +197,45 @@ def train_folds(
         (file, apart, run) for file, apart, run in wanted if not (apart & here) <= done[file]
     ]
     if missing:
-        taught = _Taught(data_dir, how, threads, progress)
+        taught = _Taught(data_dir, how, threads)
         out_dir.mkdir(parents=True, exist_ok=True)
         for file, apart, run in missing:
             rest, fold = split(taught.material.clips, sorted(apart))
-            pooled = evaluate(taught.network(rest, run), taught.material, fold)
+            keeping = Keeping(run, progress, out_dir)
+            pooled = evaluate(taught.network(rest, keeping), taught.material, fold)
             add_fold(out_dir / file, pooled.clips, pooled.logits, LABELS, how)
+            _discard(keeping)
     return [out_dir / file for file in done]
 
 
 class _Taught:
     """Material and teacher, made once, and networks of one recipe on any of the clips."""
 
-    def __init__(
-        self,
-        data_dir: Path,
-        recipe: SpeechRecipe,
-        threads: int,
-        progress: Callable[[SpeechProgress], None] | None,
-    ) -> None:
+    def __init__(self, data_dir: Path, recipe: SpeechRecipe, threads: int) -> None:
         torch.set_num_threads(threads)
         clips = read_clips(data_dir)
-        self._recipe, self._progress = recipe, progress
+        self._recipe = recipe
         self._heard = whisper_states(clips, threads) if recipe.refine_epochs else None
         self.material = prepare(clips, recipe.versions, recipe.seed)
 
-    def network(self, train: Sequence[int], run: str) -> SpeechNet:
+    def network(self, train: Sequence[int], keeping: Keeping) -> SpeechNet:
         """One trained on the clips of these numbers."""
-        net = fit(self.material, train, self._recipe, run=run, progress=self._progress)
+        net = fit(self.material, train, self._recipe, keeping)
         if self._heard is None:
             return net
         teacher = standardised(*self._heard, train)
-        run = f"{run}, with teacher"
-        return refine(
-            net, self.material, teacher, train, self._recipe, run=run, progress=self._progress
-        )
+        return refine(net, self.material, teacher, train, self._recipe, _second(keeping))
+
+
+def _second(keeping: Keeping) -> Keeping:
+    return replace(keeping, run=f"{keeping.run}, with teacher")
+
+
+def _discard(keeping: Keeping) -> None:
+    """What was trained is saved: nothing will go on from here."""
+    for one in (keeping, _second(keeping)):
+        if (path := one.checkpoint()) is not None:
+            path.unlink(missing_ok=True)
 
 
 def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[str, Any]:

@@ -6,10 +6,7 @@ not learned; it draws the curve and chooses how much of a corpus' label frequenc
 
 from __future__ import annotations
 
-import csv
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from realtime_er.messages import LABELS
+from realtime_er.training.checkpoints import read_checkpoint, write_checkpoint
 from realtime_er.training.corpora.text_rows import TextRow
+from realtime_er.training.progress import Course, Tell
 from realtime_er.training.text.model import FROZEN_LAYERS, LAYERS, TextNet
 from realtime_er.training.text.noise import bare, heard
 
@@ -36,16 +35,6 @@ HELD_OUT = 0.05
 # EmoryNLP's labels mean less of ours (Powerful and Peaceful are left out), so it counts half.
 CORPUS_WEIGHT = {"goemotions": 1.0, "meld": 1.0, "emorynlp": 0.5}
 _LEAST_SHARE = 1e-3
-
-
-@dataclass(frozen=True)
-class TextProgress:
-    """State after one epoch: its number from 1, of how many, mean loss, seconds so far."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    elapsed_s: float
 
 
 def split_rows(rows: Sequence[TextRow], seed: int) -> tuple[list[TextRow], list[TextRow]]:
@@ -140,7 +129,7 @@ def fit(
     *,
     seed: int,
     epochs: int,
-    progress: Callable[[TextProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> TextNet:
     """Trains ``net`` in place on ``rows``; the same seed and machine give the same weights.
 
@@ -151,6 +140,10 @@ def fit(
 
     Returns:
         The network in evaluation mode.
+
+    Raises:
+        ConfigError: The checkpoint is of a run with other settings.
+        CorpusError: The checkpoint is damaged.
     """
     shares = {corpus: torch.from_numpy(one) for corpus, one in log_shares(rows).items()}
     offset = torch.stack([shares[row.corpus] for row in rows])
@@ -164,23 +157,22 @@ def fit(
         return min((step + 1) / (WARM_UP * steps), max(0.0, 1.0 - step / steps) / (1.0 - WARM_UP))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, pace)
-    checkpoint, curves = out_dir / "checkpoint.pt", out_dir / "curves.csv"
-    done, spent_s = 0, 0.0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    checkpoint, plan = out_dir / "checkpoint.pt", {"seed": seed, "epochs": epochs}
+    state = read_checkpoint(checkpoint, plan)
+    done = int(state.get("epoch", 0))
+    if done:
         net.load_state_dict(state["net"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-        done, spent_s = int(state["epoch"]), float(state["elapsed_s"])
-    started_s = time.monotonic() - spent_s
+    course = Course(epochs, done=done, tell=progress, curves=out_dir / "curves.csv")
     for epoch in range(done + 1, epochs + 1):
         # An epoch is a function of the seed and its number, so going on equals going through.
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(seed * 1000 + epoch)
         ids = encode_texts(tokenizer, [heard(row.text, rng) for row in rows])
         net.train()
-        losses = []
-        for chosen in batches([len(one) for one in ids], rng)[: steps // epochs]:
+        drawn = batches([len(one) for one in ids], rng)[: steps // epochs]
+        for chosen in drawn:
             _, logits = net(pad([ids[row] for row in chosen]))
             each = functional.cross_entropy(
                 logits + offset[chosen], target[chosen], reduction="none"
@@ -191,15 +183,12 @@ def fit(
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            losses.append(float(loss.detach()))
-        elapsed_s = time.monotonic() - started_s
+            course.batch(float(loss.detach()), len(drawn))
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict()}
-        state |= {"schedule": schedule.state_dict(), "epoch": epoch, "elapsed_s": elapsed_s}
-        torch.save(state, checkpoint)
-        unseen = held_loss(net, tokenizer, held, shares)
-        write_curve(curves, epoch, float(np.mean(losses)), unseen, elapsed_s)
-        if progress is not None:
-            progress(TextProgress(epoch, epochs, float(np.mean(losses)), elapsed_s))
+        write_checkpoint(
+            checkpoint, plan, state | {"schedule": schedule.state_dict(), "epoch": epoch}
+        )
+        course.epoch(held_loss(net, tokenizer, held, shares))
     return net.eval()
 
 
@@ -218,20 +207,11 @@ def logits_of(net: TextNet, tokenizer: Tokenizer, texts: Sequence[str]) -> Tenso
 
 def held_loss(
     net: TextNet, tokenizer: Tokenizer, held: Sequence[TextRow], shares: dict[str, Tensor]
-) -> float:
-    """Mean cross-entropy of the held-out rows, NaN where there are none."""
+) -> float | None:
+    """Mean cross-entropy of the held-out rows, None where there are none."""
     if not held:
-        return float("nan")
+        return None
     logits = logits_of(net, tokenizer, [row.text for row in held])
     logits += torch.stack([shares[row.corpus] for row in held])
     target = torch.tensor([row.target for row in held], dtype=torch.float32)
     return float(functional.cross_entropy(logits, target))
-
-
-def write_curve(path: Path, epoch: int, loss: float, held: float, elapsed_s: float) -> None:
-    """Appends one epoch to the curve, a new file at the first epoch."""
-    with path.open("w" if epoch == 1 else "a", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        if epoch == 1:
-            writer.writerow(["epoch", "loss", "held_out_loss", "elapsed_s"])
-        writer.writerow([epoch, f"{loss:.5f}", f"{held:.5f}", f"{elapsed_s:.1f}"])

@@ -7,7 +7,7 @@ calibration as well as for the card.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from realtime_er.training.corpora.goemotions import read_goemotions
 from realtime_er.training.corpora.meld import read_meld, read_meld_episodes
 from realtime_er.training.corpora.text_rows import TextRow
 from realtime_er.training.metrics import Metric, accuracy, bootstrap_interval, macro_f1, weighted_f1
+from realtime_er.training.progress import Tell
 from realtime_er.training.purpose import PEOPLE
 from realtime_er.training.text import fit as text_fit
 from realtime_er.training.text.export import export
@@ -218,7 +219,7 @@ def train_text(
     seed: int = 1,
     epochs: int = text_fit.EPOCHS,
     threads: int = 1,
-    progress: Callable[[text_fit.TextProgress], None] | None = None,
+    progress: Tell | None = None,
 ) -> Card:
     """Trains, exports and scores the compact text encoder; about 40 minutes on one core.
 
@@ -231,7 +232,7 @@ def train_text(
         seed: Seed of everything random.
         epochs: Passes over the training rows.
         threads: Torch threads.
-        progress: Called after every epoch.
+        progress: Told within every epoch, and after it.
 
     Returns:
         The card written.
