@@ -233,7 +233,7 @@ def _card(folder: Path, net: DetectorNet, dev: Bank, *, seed: int, epochs: int) 
             "of few pixels, stained or partly hidden, more and stranger rooms without a face; "
             "light, colour, blur, noise, compression; focal loss, overlap loss, landmark loss; "
             "AdamW with cosine decay, weight average",
-            "command": f"realtime-er train detector --seed {seed}",
+            "command": "realtime-er train detector --data DIR --config config/train/detector.toml",
             "seed": seed,
             "selection": "the threshold on the dev part. The harder pictures were added after a "
             "first version without them had been measured on the held-out part (exactly one face "

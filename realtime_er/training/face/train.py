@@ -62,6 +62,9 @@ _REPORTED: dict[str, Metric] = {
 }
 
 
+_AGREED = "FER+ valid, pictures in which one label has more than half of the votes"
+
+
 def train_face(
     data_dir: str | Path,
     out_dir: str | Path,
@@ -187,7 +190,7 @@ def export_face(
             "portraits in each; soft-target cross-entropy on vote shares, fear shown 3 and disgust "
             "5 times an epoch, AdamW with cosine decay, weight average; flip, shift, scale "
             "0.8-1.25, rotation 15 degrees, light, blur, noise, low resolution",
-            "command": f"realtime-er train face --seed {seed}",
+            "command": "realtime-er train face --data DIR --config config/train/face.toml",
             "seed": seed,
             "split": "FER+ train and portraits of the train part; valid and the portraits of "
             "held-out people chose nothing",
@@ -197,9 +200,10 @@ def export_face(
                 truth[valid.agreed],
                 prediction[valid.agreed],
                 "",
-                "FER+ valid, pictures in which one label has more than half of the votes",
+                _AGREED,
                 seed,
             ),
+            **_recalls(truth[valid.agreed], prediction[valid.agreed], seed),
             **_measure(
                 truth,
                 prediction,
@@ -210,11 +214,7 @@ def export_face(
         },
         "not_for": "knowing who somebody is; comparing groups of people (FER+ and the portraits do not "
         f"say age, sex or origin, so there is no figure by group); {PEOPLE}",
-        "recall": {
-            name: round(float(np.mean(prediction[rows] == index)), 4)
-            for index, name in enumerate(LABELS)
-            if np.any(rows := valid.agreed & (truth == index))
-        },
+        "headline": ["accuracy", "unweighted_average_recall"],
         "prior": {
             name: round(float(share), 6)
             for name, share in zip(LABELS, counts / counts.sum(), strict=True)
@@ -238,6 +238,23 @@ def _measure(
             "interval_95": [round(low, 4), round(high, 4)],
             "n": len(truth),
             "split": split,
+            "seed": seed,
+        }
+    return measured
+
+
+def _recalls(
+    truth: npt.NDArray[np.int64], prediction: npt.NDArray[np.int64], seed: int
+) -> dict[str, dict[str, Any]]:
+    measured: dict[str, dict[str, Any]] = {}
+    for index in np.unique(truth):
+        own = truth == index
+        low, high = bootstrap_interval(accuracy, truth[own], prediction[own], seed=seed)
+        measured[f"recall_{LABELS[index]}"] = {
+            "value": round(accuracy(truth[own], prediction[own]), 4),
+            "interval_95": [round(low, 4), round(high, 4)],
+            "n": int(own.sum()),
+            "split": _AGREED,
             "seed": seed,
         }
     return measured

@@ -241,7 +241,7 @@ def _discard(keeping: Keeping) -> None:
 def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[str, Any]:
     """Accuracy and UAR per corpus, by sex, and recalls, as card entries.
 
-    Intervals are of whole speakers drawn again; a sex or an emotion has too few for one.
+    Intervals are of whole speakers drawn again; a sex has too few for one.
     """
     truth, prediction = predictions(pooled)
     corpus = np.array([clip.corpus for clip in pooled.clips])
@@ -279,8 +279,11 @@ def metrics_of(pooled: PooledClips, name: str, where: str, seed: int) -> dict[st
                 }
         for index in np.unique(truth[rows]):
             own = rows & (truth == index)
+            about = accuracy, truth[own], prediction[own]
+            low, high = bootstrap_interval(*about, seed=seed, groups=speaker[own])
             entries[f"{name}_{of}_recall_{LABELS[index]}"] = {
-                "value": round(float(np.mean(prediction[own] == index)), 4),
+                "value": round(accuracy(truth[own], prediction[own]), 4),
+                "interval_95": [round(low, 4), round(high, 4)],
                 "n": int(own.sum()),
                 "split": where,
                 "seed": seed,

@@ -299,7 +299,7 @@ def _card(
             f"{text_fit.HEAD_RATE}), linear decay, batch {text_fit.BATCH}, {epochs} epochs; "
             "logits adjusted by each corpus' log label shares; half of the texts as a recogniser "
             "hears them",
-            "command": "realtime-er train text --data DIR",
+            "command": "realtime-er train text --data DIR --config config/train/text.toml",
             "seed": seed,
             "split": "published train parts; dev parts unseen; 5 % of the train parts held out, "
             "which chose the strength of corpus_bias",
