@@ -20,6 +20,8 @@ from realtime_er.sources.resample import StreamingResampler, to_16_bit
 
 _BUFFER_S = 2.0
 _BACK_OFF_S = (0.25, 0.5)
+_LISTED_EVERY = 5
+"""Attempts, 2.5 s: each start of PortAudio costs 12 kB for good, and a microphone may be away all night."""
 _FIRST_SOUND_S = 3.0
 """Some devices (Bluetooth, sound servers) take this long from opening to their first block."""
 _SETTLED_S = 2.5
@@ -249,13 +251,8 @@ class Microphone:
             if self._closed.is_set():
                 return False
             try:
-                with portaudio_at_rest():
-                    # PortAudio lists devices only when it starts.
-                    if self._initialized:
-                        self._library._terminate()
-                        self._initialized = False
-                    self._library._initialize()
-                    self._initialized = True
+                if attempt % _LISTED_EVERY == 1 or not self._initialized:
+                    self._list_anew()
                 self._start()
             except (SourceError, self._library.PortAudioError) as error:
                 kind = "busy" if isinstance(error, DeviceBusy) else "away"
@@ -267,6 +264,15 @@ class Microphone:
             self._origin = self._next
             return True
         return False
+
+    def _list_anew(self) -> None:
+        """PortAudio lists devices only when it starts."""
+        with portaudio_at_rest():
+            if self._initialized:
+                self._library._terminate()
+                self._initialized = False
+            self._library._initialize()
+            self._initialized = True
 
     def _judge(self, item: Captured, emit: Emit) -> None:
         """Find out whether sound is missing before a block, and pass on what is clear."""

@@ -127,6 +127,8 @@ class ScriptedPortAudio:
         self.devices: list[dict[str, Any]] = []
         self.failure: Exception | None = None
         self.opened: list[dict[str, Any]] = []
+        self.starts = 0
+        self.attempts = 0
         self._opened = threading.Condition()
         self.plug("Built-in Mic")
 
@@ -145,6 +147,9 @@ class ScriptedPortAudio:
         return self.devices[device or 0]
 
     def InputStream(self, **settings: Any) -> Any:  # noqa: N802
+        with self._opened:
+            self.attempts += 1
+            self._opened.notify_all()
         if self.failure is not None:
             raise self.failure
         settings["name"] = self.devices[settings["device"] or 0]["name"]
@@ -157,11 +162,15 @@ class ScriptedPortAudio:
         with self._opened:
             assert self._opened.wait_for(lambda: len(self.opened) >= count, PATIENCE_S)
 
+    def wait_attempts(self, count: int) -> None:
+        with self._opened:
+            assert self._opened.wait_for(lambda: self.attempts >= count, PATIENCE_S)
+
     def _terminate(self) -> None:
         pass
 
     def _initialize(self) -> None:
-        pass
+        self.starts += 1
 
 
 class ScriptedMicrophone(Running):

@@ -209,6 +209,20 @@ def test_another_program_has_it() -> None:
         busy.stream.open()
 
 
+def test_one_that_is_away_all_night_costs_few_starts_of_portaudio() -> None:
+    """Each leaks some memory."""
+    microphone = started()
+    library = microphone.library
+    library.failure = library.PortAudioError("Device unavailable", -9985)
+    microphone.wait_for_event("microphone busy")
+    attempts, starts = library.attempts, library.starts
+    library.wait_attempts(attempts + 50)
+    assert 9 <= library.starts - starts <= 12
+    library.failure = None
+    microphone.reopened(2)
+    microphone.end()
+
+
 def constant(value: float) -> object:
     return lambda _first, n: np.full(n, value, np.float32)
 
