@@ -142,15 +142,30 @@ class NetworkCapture:
         """
         assert self._frames is not None  # open() comes first
         self._allowance.renew()
-        try:
-            frame = next(self._frames)
-        except StopIteration:
-            raise self._failure() or DeviceLost("the camera closed the connection") from None
-        except av.error.FFmpegError as error:
-            raise self._failure() or DeviceLost(f"the connection failed: {_what(error)}") from None
+        frame, failure = self._next_frame(self._frames)
+        if frame is None:
+            lost = failure or DeviceLost("the camera closed the connection")
+            raise lost.with_traceback(None)
         time_s = self._clock.now_s() - self._latency_s
         self._check_size(frame.width, frame.height)
         return time_s, upright(frame)
+
+    def _next_frame(
+        self, frames: Iterator[av.VideoFrame]
+    ) -> tuple[av.VideoFrame | None, DeviceLost | None]:
+        """The next frame, or why there is none.
+
+        What was raised within FFmpeg's loop stays here: whoever keeps it keeps the decoder alive, with
+        its threads and buffers.
+        """
+        try:
+            return next(frames), None
+        except StopIteration:
+            return None, self._failure()
+        except DeviceLost as lost:
+            return None, lost
+        except av.error.FFmpegError as error:
+            return None, self._failure() or DeviceLost(f"the connection failed: {_what(error)}")
 
     def _failure(self) -> DeviceLost | None:
         return None if self._body is None else self._body.failure

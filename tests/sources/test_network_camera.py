@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -175,6 +177,29 @@ def test_a_server_that_goes_away_is_noticed(how: str) -> None:
         assert running.end() < 2.5
     lost = [event for event in Collected(running.messages).events if event.kind == "camera lost"]
     assert len(lost) == 1
+
+
+def test_who_keeps_the_error_does_not_keep_the_decoder() -> None:
+    """It has threads and buffers of its own, and a session remembers why its camera was lost."""
+    with _serving() as server:
+        camera = NetworkCapture(server.url, SessionClock(), timeout_s=0.2)
+        camera.open()
+        decoder = weakref.ref(camera._frames)
+        server.silent.set()
+
+        def until_lost() -> None:
+            for _ in range(1000):
+                camera.read(threading.Event())
+
+        with pytest.raises(DeviceLost) as kept:
+            until_lost()
+        gc.disable()
+        try:
+            camera.close()
+            assert decoder() is None
+        finally:
+            gc.enable()
+        assert kept.value
 
 
 def test_close_while_nothing_comes_returns() -> None:
