@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import pytest
+from av.video.stream import VideoStream
 
 from realtime_er.clock import SessionClock
 from realtime_er.config import CameraConfig
@@ -79,8 +79,8 @@ class MjpegServer:
 
 
 @contextmanager
-def _serving() -> Iterator[MjpegServer]:
-    server = MjpegServer()
+def _serving(pictures: list[bytes] | None = None) -> Iterator[MjpegServer]:
+    server = MjpegServer(pictures)
     try:
         yield server
     finally:
@@ -179,13 +179,18 @@ def test_a_server_that_goes_away_is_noticed(how: str) -> None:
     assert len(lost) == 1
 
 
-def test_who_keeps_the_error_does_not_keep_the_decoder() -> None:
+@pytest.mark.parametrize("how", ["falls silent", "sends damaged pictures"])
+def test_who_keeps_the_error_does_not_keep_the_decoder(how: str) -> None:
     """It has threads and buffers of its own, and a session remembers why its camera was lost."""
-    with _serving() as server:
+    pictures = [cv2.imencode(".jpg", painted(1, 128, 64))[1].tobytes()]
+    with _serving(pictures) as server:
+        gc.collect()
         camera = NetworkCapture(server.url, SessionClock(), timeout_s=0.2)
         camera.open()
-        decoder = weakref.ref(camera._frames)
-        server.silent.set()
+        if how == "falls silent":
+            server.silent.set()
+        else:
+            pictures[0] = pictures[0][:300] + bytes(200)
 
         def until_lost() -> None:
             for _ in range(1000):
@@ -196,7 +201,7 @@ def test_who_keeps_the_error_does_not_keep_the_decoder() -> None:
         gc.disable()
         try:
             camera.close()
-            assert decoder() is None
+            assert not [one for one in gc.get_objects() if isinstance(one, VideoStream)]
         finally:
             gc.enable()
         assert kept.value
