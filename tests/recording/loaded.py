@@ -251,11 +251,12 @@ def record_under_load(
         "live", {"face.min_sharpness": 0.0, "face.min_face_px": 8, "vad.onset_s": 0.05}
     )
     speech = [(s, s + 2.2) for s in np.arange(0.4, duration_s, 3.5)]
+    lasts_s = max(1.2, duration_s / 100)  # a busy machine sees nothing of a shorter one
     source = LoadedSource(
         clock,
         duration_s,
-        camera_lost=[(0.55 * duration_s, 0.55 * duration_s + 1.2)],
-        microphone_lost=[(0.75 * duration_s, 0.75 * duration_s + 1.0)],
+        camera_lost=[(0.55 * duration_s, 0.55 * duration_s + lasts_s)],
+        microphone_lost=[(0.75 * duration_s, 0.75 * duration_s + lasts_s)],
     )
     models = LoadedModels(config, clock, speech)
     models.speech = models
