@@ -1,8 +1,8 @@
 """Memory that threads have let go goes back to the system, so that a session can stay on for days.
 
 glibc gives almost each thread a heap of its own, and keeps there what was freed between blocks still
-in use. Pictures, features and words of all sizes come and go in some twenty threads: what programs
-hold does not grow, what is kept for them does, for hours (``docs/reliability.md``, Soak). So there are
+in use. Pictures, features and words of all sizes come and go in some twenty threads: what is kept
+for them grows for hours, far more than what they hold (``docs/reliability.md``, Soak). So there are
 two heaps, large blocks are none of theirs, and their free pages are given back now and then. With
 another C library than glibc nothing is done.
 """
